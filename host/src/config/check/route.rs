@@ -1,0 +1,253 @@
+//! `[[routes]]`: name, listeners, pipeline and target.
+//!
+//! It refuses to know which of two routes wins; what a route matches is read by `rule`.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::super::model::{Route, Target};
+use super::super::names::{Names, check_name};
+use super::super::reader::{Reader, is_text};
+use super::entry::{Entries, Place};
+use super::rule;
+
+/// What route tables refer to by name.
+pub(super) struct Routing<'n, 'a> {
+    pub(super) upstreams: &'n Names<'a>,
+    pub(super) listeners: &'n Names<'a>,
+}
+
+/// All routes, in the order of the file.
+pub(super) fn read<'a>(
+    root: &mut Reader<'a>,
+    names: &Routing<'_, 'a>,
+    entries: &mut Entries<'a>,
+) -> Vec<Route> {
+    let scope = root.scope();
+    let mut taken = HashMap::new();
+    let mut routes = Vec::new();
+    for (index, node) in root.list("routes").into_iter().flatten().enumerate() {
+        let mut reader = Reader::of(scope, node, node.span(), format!("routes[{index}]"));
+        let name = name(&mut reader, &mut taken);
+        routes.extend(names.route(reader, &name, entries));
+    }
+    routes
+}
+
+impl Routing<'_, '_> {
+    /// One route; none when a part of it cannot even be stood in for, which is reported.
+    fn route(&self, mut reader: Reader<'_>, name: &str, entries: &mut Entries<'_>) -> Option<Route> {
+        let scope = reader.scope();
+        let rule = rule::read(reader.section("match"));
+        let listeners = self.listeners(&mut reader);
+        let pipeline = entries.pipeline(&mut reader, name);
+        let target = self.target(&mut reader, name, entries);
+        let inherit = reader.flag("inherit").unwrap_or(true);
+        let timeout = Duration::from_millis(1)..=Duration::from_secs(24 * 3600);
+        let timeout = reader.optional_time("timeout", timeout);
+        let max_body = reader.optional_size("max-body", 0..=u64::MAX);
+        let origin = scope.origin(reader.at());
+        reader.finish();
+        Some(Route {
+            name: name.into(),
+            rule: rule?,
+            listeners,
+            pipeline,
+            inherit,
+            target: target?,
+            timeout,
+            max_body,
+            origin,
+        })
+    }
+
+    fn listeners(&self, reader: &mut Reader<'_>) -> Option<Vec<usize>> {
+        let scope = reader.scope();
+        let texts = reader.texts("listeners", "leave it out for a route on all listeners")?;
+        let mut listeners: Vec<usize> = texts
+            .iter()
+            .filter_map(|text| self.listeners.find(scope, text))
+            .collect();
+        listeners.sort_unstable();
+        listeners.dedup();
+        Some(listeners)
+    }
+
+    fn target(&self, reader: &mut Reader<'_>, name: &str, entries: &mut Entries<'_>) -> Option<Target> {
+        let scope = reader.scope();
+        reader.require(
+            "upstream",
+            "the name of an upstream, or `{ plugin = \"NAME\" }` for a plugin that answers",
+        );
+        let (_, node) = reader.entry("upstream")?;
+        if node.get_ref().is_table() && !is_text(node) {
+            let entry = entries.with_overrides(scope, node, name, Place::Upstream)?;
+            return Some(Target::Responder(entry));
+        }
+        let text = scope.text("`upstream`", node)?;
+        self.upstreams.find(scope, &text).map(Target::Upstream)
+    }
+}
+
+/// The name of a route, which no other may have. `taken` holds the lines of the names so far.
+fn name(reader: &mut Reader<'_>, taken: &mut HashMap<String, usize>) -> String {
+    let scope = reader.scope();
+    let help = "a name for logs, metrics and `explain`, different from that of every other route";
+    let Some(text) = reader.required_text("name", help) else {
+        return String::new();
+    };
+    check_name(scope, text.at(), &text.shown(), text.as_str());
+    let line = scope.origin(text.at()).line;
+    if let Some(first) = taken.insert(text.as_str().to_owned(), line) {
+        scope.error(
+            text.at(),
+            format!(
+                "{} is already the name of the route on line {first}",
+                text.shown()
+            ),
+        );
+    }
+    text.as_str().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use crate::config::tests::{errors, parsed};
+    use crate::route::{FieldMatch, FieldTest};
+
+    use super::*;
+
+    const UPSTREAM: &str = "[upstreams.u]\nendpoints = ['127.0.0.1:1']\n";
+
+    #[test]
+    fn a_route_without_conditions_matches_everything() {
+        let config = parsed(&format!("{UPSTREAM}[[routes]]\nname = 'all'\nupstream = 'u'\n"));
+        let route = &config.routes[0];
+        assert!(
+            route.rule.hosts.is_empty() && route.rule.methods.is_empty() && route.rule.headers.is_empty()
+        );
+        assert!(route.rule.query.is_empty() && route.rule.client_ip.is_empty());
+        assert_eq!(
+            (route.listeners.as_ref(), route.timeout, route.max_body),
+            (None, None, None)
+        );
+        assert_eq!(route.target, Target::Upstream(0));
+        assert!(route.inherit && route.pipeline.is_empty());
+        assert_eq!(route.origin.to_string(), "conf/gateway.toml:3:1");
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let config = parsed(&format!(
+            "{UPSTREAM}[plugins.a]\n[listeners.x]\naddress = '127.0.0.1:0'\n[listeners.y]\n\
+             address = '127.0.0.1:0'\n[[routes]]\nname = 'r'\nlisteners = ['y']\npipeline = ['a']\n\
+             inherit = false\nupstream = 'u'\ntimeout = '3s'\nmax-body = '1KiB'\n[routes.match]\n\
+             host = ['api.example.com', '*.example.com']\npath = '/v1/orders/{{id}}'\nmethods = ['GET', 'PURGE']\n\
+             client-ip = ['10.0.0.0/8']\n[routes.match.headers]\nX-A = 'v'\nx-b = {{ present = true }}\n\
+             x-c = {{ prefix = 'p' }}\n[routes.match.query]\nPage = '1'\n"
+        ));
+        let route = &config.routes[0];
+        assert_eq!(route.listeners, Some(vec![1]));
+        assert_eq!((&route.pipeline[..], route.inherit), (&[0][..], false));
+        assert_eq!(route.timeout, Some(Duration::from_secs(3)));
+        assert_eq!(route.max_body, Some(1024));
+        assert_eq!(route.rule.hosts.len(), 2);
+        assert_eq!(
+            route.rule.methods,
+            [Method::GET, Method::from_bytes(b"PURGE").unwrap()]
+        );
+        assert_eq!(route.rule.client_ip.len(), 1);
+        let test = |field: &FieldMatch| format!("{} {:?}", field.name, field.test);
+        let headers: Vec<_> = route.rule.headers.iter().map(test).collect();
+        assert_eq!(headers, ["x-a Exact(\"v\")", "x-b Present", "x-c Prefix(\"p\")"]);
+        assert_eq!(test(&route.rule.query[0]), "Page Exact(\"1\")");
+    }
+
+    #[test]
+    fn a_plugin_can_be_the_target() {
+        let config = parsed(
+            "[plugins.mock]\n[[routes]]\nname = 'a'\nupstream = { plugin = 'mock' }\n[[routes]]\nname = 'b'\n\
+             upstream = { plugin = 'mock', config = { status = 204 } }\n",
+        );
+        assert_eq!(config.routes[0].target, Target::Responder(0));
+        assert_eq!(config.routes[1].target, Target::Responder(1));
+        assert_eq!(&*config.plugins[1].name, "mock@b#upstream");
+    }
+
+    #[test]
+    fn a_reference_can_stand_for_any_string() {
+        let config = parsed(&format!(
+            "{UPSTREAM}[[routes]]\nname = 'r'\nupstream = {{ env = 'UPSTREAM' }}\n\
+             match.headers = {{ env = 'literal', x-key = {{ env = 'TOKEN' }} }}\n"
+        ));
+        let route = &config.routes[0];
+        assert_eq!(route.target, Target::Upstream(0));
+        assert!(matches!(&route.rule.headers[0].test, FieldTest::Exact(value) if value == "literal"));
+        assert!(matches!(&route.rule.headers[1].test, FieldTest::Exact(value) if value == "hunter2"));
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_route_needs_a_name_and_a_target() {
+        insta::assert_snapshot!(errors("[[routes]]\n"), @r#"
+        error: missing key `name` in `routes[0]`
+         --> gateway.toml:1:1
+          |
+        1 | [[routes]]
+          | ^^^^^^^^^^
+          = help: a name for logs, metrics and `explain`, different from that of every other route
+
+        error: missing key `upstream` in `routes[0]`
+         --> gateway.toml:1:1
+          |
+        1 | [[routes]]
+          | ^^^^^^^^^^
+          = help: the name of an upstream, or `{ plugin = "NAME" }` for a plugin that answers
+        "#);
+    }
+
+    #[test]
+    fn an_unknown_upstream_or_listener_is_refused() {
+        let text = format!(
+            "{UPSTREAM}[[routes]]\nname = 'r'\nupstream = 'orders'\nlisteners = ['public', {{ env = 'TOKEN' }}]\n"
+        );
+        insta::assert_snapshot!(errors(&text), @"
+        error: unknown upstream `orders`
+         --> gateway.toml:5:12
+          |
+        5 | upstream = 'orders'
+          |            ^^^^^^^^
+          = help: add a table `[upstreams.orders]`, or use one of: u
+
+        error: unknown listener `public`
+         --> gateway.toml:6:14
+          |
+        6 | listeners = ['public', { env = 'TOKEN' }]
+          |              ^^^^^^^^
+          = help: add a table `[listeners.public]`
+
+        error: the value of environment variable `TOKEN` is not the name of any listener
+         --> gateway.toml:6:24
+          |
+        6 | listeners = ['public', { env = 'TOKEN' }]
+          |                        ^^^^^^^^^^^^^^^^^
+          = help: add it as a table of `[listeners]`
+        ");
+    }
+
+    #[test]
+    fn names_are_used_once() {
+        let text = format!(
+            "{UPSTREAM}[[routes]]\nname = 'r'\nupstream = 'u'\n[[routes]]\nname = 'r'\nupstream = 'u'\n"
+        );
+        insta::assert_snapshot!(errors(&text), @"
+        error: `r` is already the name of the route on line 4
+         --> gateway.toml:7:8
+          |
+        7 | name = 'r'
+          |        ^^^
+        ");
+    }
+}

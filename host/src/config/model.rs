@@ -1,0 +1,327 @@
+//! The checked configuration: plain types, every name resolved to an index, every default filled in.
+//!
+//! It refuses to know how the file looked, except for the place of each part.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::diagnostic::Diagnostic;
+use super::origin::Origin;
+use super::plugin_config::PluginConfig;
+use crate::route::Rule;
+
+/// A whole configuration that passed every check.
+#[derive(Debug)]
+pub struct Config {
+    /// `[gateway]`.
+    pub gateway: Gateway,
+    /// `[listeners.NAME]`, in the order of the file.
+    pub listeners: Vec<Listener>,
+    /// `[plugins.NAME]` in the order of the file, then the entries with overrides that pipelines and routes made.
+    pub plugins: Vec<PluginEntry>,
+    /// `[[routes]]`, in the order of the file.
+    pub routes: Vec<Route>,
+    /// `[upstreams.NAME]`, in the order of the file.
+    pub upstreams: Vec<Upstream>,
+    /// Every file that was read, the configuration file included, and the folder of every glob: what to watch.
+    pub inputs: Vec<PathBuf>,
+    /// What is allowed but doubtful.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// `[gateway]`: settings of the process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gateway {
+    /// `plugin-dir`: the folder that components are looked up in, default `plugins`.
+    pub plugin_dir: PathBuf,
+    /// `cache-dir`: where compiled components are kept; absent = nowhere.
+    pub cache_dir: Option<PathBuf>,
+    /// `admin`: address of the admin listener; absent = none.
+    pub admin: Option<SocketAddr>,
+    /// `workers`: number of worker threads, 1 to 1024; absent = one per core.
+    pub workers: Option<usize>,
+    /// `shutdown-timeout`: how long exchanges in flight may take at shutdown, default 30 s.
+    pub shutdown_timeout: Duration,
+    /// `[gateway.log]`.
+    pub log: Log,
+    /// `[gateway.access-log]`; absent = no access log.
+    pub access_log: Option<AccessLog>,
+    /// `[gateway.plugin-defaults]`.
+    pub plugin_defaults: Budget,
+}
+
+/// `[gateway.log]`: the gateway's own log, on standard error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// `format`, default `text`.
+    pub format: LogFormat,
+    /// `level`: a level or a list of `target=level` directives of tracing-subscriber's `EnvFilter`, default `info`.
+    pub level: String,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[gateway.access-log]`: one line per exchange.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessLog {
+    /// `format`, default `json`.
+    pub format: LogFormat,
+    /// `path`, default `-`.
+    pub sink: AccessLogSink,
+}
+
+/// Where the access log goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccessLogSink {
+    /// `-`: standard output.
+    Stdout,
+    /// A file that is appended to.
+    File(PathBuf),
+}
+
+/// `[listeners.NAME]`: one listening address.
+#[derive(Debug, Clone)]
+pub struct Listener {
+    /// Its name.
+    pub name: Arc<str>,
+    /// `address`.
+    pub address: SocketAddr,
+    /// `pipeline`: indices into [`Config::plugins`], run before the route's own.
+    pub pipeline: Vec<usize>,
+    /// `trusted-proxies`: peers whose forwarding headers are believed, default none.
+    pub trusted_proxies: Vec<IpNet>,
+    /// `encoded-separators`, default `refuse`.
+    pub encoded_separators: EncodedSeparators,
+    /// `[listeners.NAME.limits]`.
+    pub limits: ListenerLimits,
+    /// Where it is written.
+    pub origin: Origin,
+}
+
+/// What is done with a path that holds an encoded `/`, `\` or NUL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EncodedSeparators {
+    /// The request is refused.
+    Refuse,
+    /// They stay encoded.
+    Keep,
+}
+
+/// `[listeners.NAME.limits]`: bounds on what a client may send and hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenerLimits {
+    /// `header-bytes`: request line and header fields together, default 64 KiB.
+    pub header_bytes: usize,
+    /// `headers`: number of header fields, default 100.
+    pub headers: usize,
+    /// `uri-bytes`: the request target, default 8 KiB.
+    pub uri_bytes: usize,
+    /// `body`: a request body in bytes, default 1 GiB.
+    pub body: u64,
+    /// `header-timeout`: from the first byte of a request to the end of its head, default 10 s.
+    pub header_timeout: Duration,
+    /// `body-timeout`: between two reads of a request body, default 30 s.
+    pub body_timeout: Duration,
+    /// `keep-alive`: an idle client connection is closed after this, default 75 s.
+    pub keep_alive: Duration,
+    /// `connections`: at the same time, default 10000.
+    pub connections: usize,
+}
+
+/// `[plugins.NAME]`, or such an entry with overrides: a component with its configuration, grants and budget.
+#[derive(Debug, Clone)]
+pub struct PluginEntry {
+    /// Its name; `NAME@OWNER#INDEX` for an entry with overrides.
+    pub name: Arc<str>,
+    /// The component's file.
+    pub wasm: PathBuf,
+    /// `sha256`: the digest that the file must have.
+    pub sha256: Option<[u8; 32]>,
+    /// `config`.
+    pub config: PluginConfig,
+    /// `allow.attributes`: prefixes of the reserved attributes that it may write.
+    pub attributes: Vec<String>,
+    /// `allow-fail-open`: whether a plugin that labels itself `security` may be skipped after a fault.
+    pub allow_fail_open: bool,
+    /// What it may use.
+    pub budget: Budget,
+    /// Where it is written.
+    pub origin: Origin,
+}
+
+impl PluginEntry {
+    /// Whether a unit that was made for `other` serves this entry as well: same configuration, grants and budget. The
+    /// component is compared by whoever has its bytes.
+    #[must_use]
+    pub fn same_as(&self, other: &Self) -> bool {
+        self.name == other.name
+            && self.wasm == other.wasm
+            && self.sha256 == other.sha256
+            && self.config.hash() == other.config.hash()
+            && self.attributes == other.attributes
+            && self.allow_fail_open == other.allow_fail_open
+            && self.budget == other.budget
+    }
+}
+
+/// What one plugin entry may use, and what happens when it uses more.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Budget {
+    /// `max-memory`: linear memory of one instance in bytes, default 64 MiB.
+    pub max_memory: u64,
+    /// `cpu`: CPU time per hook, default 5 ms.
+    pub cpu: Duration,
+    /// `timeout`: wall time per hook, waiting included, default 1 s.
+    pub timeout: Duration,
+    /// `on-fault`, default `reject`.
+    pub on_fault: OnFault,
+    /// `max-body`: a buffered body in bytes, default 1 MiB.
+    pub max_body: u64,
+    /// `body-overflow`: what happens to a longer body, default `reject`.
+    pub body_overflow: BodyOverflow,
+    /// `max-decoded-ratio`: how many times its size a compressed body may become, default 100.
+    pub max_decoded_ratio: u32,
+    /// `shared`: memory of the entry's `shared` map in bytes, default 4 MiB.
+    pub shared: u64,
+    /// `max-calls`: an instance is replaced after this many calls, default 0 = never.
+    pub max_calls: u64,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            max_memory: 64 << 20,
+            cpu: Duration::from_millis(5),
+            timeout: Duration::from_secs(1),
+            on_fault: OnFault::Reject,
+            max_body: 1 << 20,
+            body_overflow: BodyOverflow::Reject,
+            max_decoded_ratio: 100,
+            shared: 4 << 20,
+            max_calls: 0,
+        }
+    }
+}
+
+/// What happens to the exchange when a plugin fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OnFault {
+    /// It is answered with an error.
+    Reject,
+    /// It goes on as if the plugin were not there.
+    Skip,
+}
+
+/// What happens when a body is longer than `max-body`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BodyOverflow {
+    /// The exchange is answered with an error.
+    Reject,
+    /// The plugin's body hook is not called.
+    Skip,
+    /// The plugin gets the first `max-body` bytes.
+    Prefix,
+}
+
+/// `[[routes]]`: which requests, through which plugins, to where.
+#[derive(Clone)]
+pub struct Route {
+    /// Its name.
+    pub name: Arc<str>,
+    /// `match`.
+    pub rule: Rule,
+    /// `listeners`: indices into [`Config::listeners`]; absent = all.
+    pub listeners: Option<Vec<usize>>,
+    /// `pipeline`: indices into [`Config::plugins`].
+    pub pipeline: Vec<usize>,
+    /// `inherit`: whether the listener's pipeline runs first, default true.
+    pub inherit: bool,
+    /// `upstream`.
+    pub target: Target,
+    /// `timeout` of the whole exchange; absent = no bound.
+    pub timeout: Option<Duration>,
+    /// `max-body`: a request body in bytes; absent = the listener's limit.
+    pub max_body: Option<u64>,
+    /// Where it is written.
+    pub origin: Origin,
+}
+
+/// Without the rule: a value that a header must have can be a secret.
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Route")
+            .field("name", &self.name)
+            .field("listeners", &self.listeners)
+            .field("pipeline", &self.pipeline)
+            .field("inherit", &self.inherit)
+            .field("target", &self.target)
+            .field("timeout", &self.timeout)
+            .field("max_body", &self.max_body)
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Who answers the requests of a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// An index into [`Config::upstreams`].
+    Upstream(usize),
+    /// An index into [`Config::plugins`]: a plugin that is the upstream itself.
+    Responder(usize),
+}
+
+/// `[upstreams.NAME]`: servers that answer alike.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// Its name.
+    pub name: Arc<str>,
+    /// `endpoints`, at least one.
+    pub endpoints: Vec<Endpoint>,
+    /// `connect-timeout`, default 5 s.
+    pub connect_timeout: Duration,
+    /// `first-byte-timeout`: from the end of the request to the head of the response, default 60 s.
+    pub first_byte_timeout: Duration,
+    /// `idle-timeout`: between two pieces of a body, default 60 s.
+    pub idle_timeout: Duration,
+    /// `max-idle`: kept connections per worker and endpoint, default 128.
+    pub max_idle: usize,
+    /// `max-idle-time`: how long an unused connection is kept, default 60 s.
+    pub max_idle_time: Duration,
+    /// `max-header-bytes`: status line and header fields of a response, default 64 KiB.
+    pub max_header_bytes: usize,
+    /// Where it is written.
+    pub origin: Origin,
+}
+
+/// A host and a port.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    /// A name or an IP address, lower case; IPv6 without brackets.
+    pub host: String,
+    /// The port, not 0.
+    pub port: u16,
+}
+
+/// `host:port`, with brackets around an IPv6 address (RFC 3986 section 3.2.2).
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}

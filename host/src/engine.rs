@@ -1,0 +1,215 @@
+//! The WebAssembly engine: wasmtime's configuration, compilation with a cache of native code, the epoch
+//! ticker, and the limits of one instance. It knows no WIT interface, no plugin entry and no HTTP.
+
+mod aot;
+mod limit;
+mod ticker;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use wasmtime::component::Component;
+use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+pub use self::aot::AotCache;
+pub(crate) use self::aot::write_whole;
+pub use self::limit::{CpuMeter, MemoryMeter, OverBudget};
+pub use self::ticker::TICK;
+
+/// Largest linear memory that an entry may be granted (`max-memory`), in bytes: the size of a slot in the
+/// instance pool.
+pub const MAX_MEMORY: u64 = 4 << 30;
+/// Largest component that is accepted, in bytes.
+pub const MAX_COMPONENT: u64 = 64 << 20;
+/// Live instances of all plugins in one process.
+const MAX_INSTANCES: u32 = 4_000;
+
+/// Why the engine or a component could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// wasmtime refused its configuration.
+    #[error("the WebAssembly engine does not start: {0}")]
+    Engine(String),
+    /// The bytes are no component.
+    #[error("not a WebAssembly component: {0}")]
+    NotAComponent(String),
+    /// The component is larger than [`MAX_COMPONENT`].
+    #[error("the component has {size} bytes; at most {MAX_COMPONENT} are accepted")]
+    TooLarge {
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// It parses, but does not compile.
+    #[error("the component does not compile: {0}")]
+    Compile(String),
+    /// The ticker's thread could not be started.
+    #[error("cannot start the engine's ticker thread: {0}")]
+    Ticker(std::io::Error),
+}
+
+/// SHA-256 of a component's bytes; its name in caches and in `status`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ContentHash(pub [u8; 32]);
+
+impl ContentHash {
+    /// Hashes `bytes`.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+}
+
+impl std::fmt::Display for ContentHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl std::fmt::Debug for ContentHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// One engine for all hook plugins of the process. Clones share it.
+#[derive(Clone)]
+pub struct Engine {
+    inner: wasmtime::Engine,
+    cache: Arc<AotCache>,
+    _ticker: Arc<ticker::Ticker>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("cache", &self.cache)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Starts the engine and its ticker. `cache_dir` keeps native code between runs; without one every
+    /// component is compiled at each start.
+    ///
+    /// # Errors
+    /// When this CPU or kernel refuses the configuration, or no thread can be started.
+    pub fn new(cache_dir: Option<PathBuf>) -> Result<Self, EngineError> {
+        let inner = wasmtime::Engine::new(&settings()).map_err(|e| EngineError::Engine(format!("{e:#}")))?;
+        let ticker = ticker::Ticker::start(&inner).map_err(EngineError::Ticker)?;
+        let cache = AotCache::new(cache_dir, &inner);
+        Ok(Self {
+            inner,
+            cache: Arc::new(cache),
+            _ticker: Arc::new(ticker),
+        })
+    }
+
+    /// wasmtime's engine, for linkers and stores.
+    #[must_use]
+    pub fn wasmtime(&self) -> &wasmtime::Engine {
+        &self.inner
+    }
+
+    /// The cache of native code.
+    #[must_use]
+    pub fn cache(&self) -> &AotCache {
+        &self.cache
+    }
+
+    /// Makes a component of the bytes of a `.wasm` file: from the cache if it was compiled before, else by
+    /// compiling (20 ms for 15 KB, seconds for megabytes: never on the request path).
+    ///
+    /// # Errors
+    /// When the bytes are no valid component or too large.
+    pub fn compile(&self, bytes: &[u8]) -> Result<(Component, ContentHash), EngineError> {
+        let size = bytes.len() as u64;
+        if size > MAX_COMPONENT {
+            return Err(EngineError::TooLarge { size });
+        }
+        check_preamble(bytes)?;
+        let hash = ContentHash::of(bytes);
+        if let Some(component) = self.cache.load(&self.inner, hash) {
+            return Ok((component, hash));
+        }
+        let component =
+            Component::from_binary(&self.inner, bytes).map_err(|e| EngineError::Compile(format!("{e:#}")))?;
+        self.cache.store(&component, hash);
+        Ok((component, hash))
+    }
+}
+
+/// The first eight bytes tell a component from a core module and from anything else
+/// (Component Model, `design/mvp/Binary.md`): a clear text for the commonest mistakes.
+fn check_preamble(bytes: &[u8]) -> Result<(), EngineError> {
+    let text = match bytes.get(..8) {
+        None => "the file is shorter than a WebAssembly header (half-written?)",
+        Some(head) if !head.starts_with(b"\0asm") => {
+            "the file does not begin with the WebAssembly magic number"
+        }
+        Some([.., 0x01, 0, 0, 0]) => {
+            "this is a core module, not a component; build for wasm32-wasip2 or run `wasm-tools component new`"
+        }
+        Some([.., 0x0d, 0, 1, 0]) => return Ok(()),
+        Some(_) => "unknown version of the WebAssembly binary format",
+    };
+    Err(EngineError::NotAComponent(text.to_owned()))
+}
+
+fn settings() -> Config {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(MAX_INSTANCES)
+        .total_core_instances(MAX_INSTANCES * 4)
+        .total_memories(MAX_INSTANCES * 2)
+        .total_tables(MAX_INSTANCES * 4)
+        .total_stacks(1_000)
+        .max_core_instances_per_component(50)
+        .max_memories_per_component(8)
+        .max_tables_per_component(50)
+        .max_component_instance_size(4 << 20)
+        .max_core_instance_size(4 << 20)
+        .max_memory_size(usize::try_from(MAX_MEMORY).unwrap_or(usize::MAX))
+        .table_elements(40_000)
+        .linear_memory_keep_resident(64 << 10)
+        .table_keep_resident(64 << 10)
+        .pagemap_scan(Enabled::Auto);
+    let mut config = Config::new();
+    config
+        .memory_init_cow(true)
+        .epoch_interruption(true)
+        .concurrency_support(false)
+        // One core at most is taken from the traffic while a plugin compiles.
+        .parallel_compilation(false)
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_component_is_refused_by_name() {
+        let engine = Engine::new(None).unwrap();
+        let text = |bytes: &[u8]| engine.compile(bytes).unwrap_err().to_string();
+        assert!(text(b"").contains("half-written"));
+        assert!(text(b"hello world").contains("magic number"));
+        assert!(text(b"\0asm\x01\0\0\0").contains("core module"));
+        assert!(text(b"\0asm\x0d\0\x01\0garbage").contains("does not compile"));
+    }
+
+    #[test]
+    fn an_empty_component_compiles_and_comes_back_from_the_cache() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = Engine::new(Some(folder.path().join("aot"))).unwrap();
+        let bytes = b"\0asm\x0d\0\x01\0";
+        let (_, hash) = engine.compile(bytes).unwrap();
+        assert!(engine.cache().load(engine.wasmtime(), hash).is_some());
+        assert!(
+            engine
+                .cache()
+                .load(engine.wasmtime(), ContentHash([0; 32]))
+                .is_none()
+        );
+    }
+}

@@ -1,0 +1,177 @@
+//! What one instance may use: linear memory and tables (checked when they grow) and CPU time (looked at
+//! when an epoch ends, so that an innocent plugin beside a busy core does not fail by the clock).
+
+use std::time::Duration;
+
+use rustix::time::{ClockId, Timespec, clock_gettime};
+use tokio::time::Instant;
+use wasmtime::ResourceLimiter;
+
+use super::TICK;
+
+/// Table elements that one instance may hold in all (Python 3.14 needs 5,738).
+const MAX_TABLE: usize = 40_000;
+
+/// A budget that a guest used up. It is the source of the error that ends the call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum OverBudget {
+    /// CPU time of one hook.
+    #[error("used more than its CPU time of {0:?}")]
+    Cpu(Duration),
+    /// Wall time of one hook.
+    #[error("ran longer than its timeout of {0:?}")]
+    Wall(Duration),
+    /// Linear memory.
+    #[error("asked for {asked} bytes of memory; max-memory is {limit}")]
+    Memory {
+        /// Size that the memory would have had.
+        asked: u64,
+        /// The entry's `max-memory`.
+        limit: u64,
+    },
+    /// Table elements.
+    #[error("asked for a table of {0} elements; at most {MAX_TABLE} are given")]
+    Table(usize),
+}
+
+/// Bounds the memory of one store and remembers its peak.
+#[derive(Debug)]
+pub struct MemoryMeter {
+    limit: u64,
+    used: u64,
+}
+
+impl MemoryMeter {
+    /// `limit` bytes for all memories of the store together.
+    #[must_use]
+    pub fn new(limit: u64) -> Self {
+        Self { limit, used: 0 }
+    }
+
+    /// Bytes of linear memory in use (memories never shrink).
+    #[must_use]
+    pub fn used(&self) -> u64 {
+        self.used
+    }
+}
+
+impl ResourceLimiter for MemoryMeter {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let asked = self.used + desired.saturating_sub(current) as u64;
+        if asked > self.limit {
+            // An error ends the guest at once with this text; `false` would let it limp on to an abort.
+            return Err(OverBudget::Memory {
+                asked,
+                limit: self.limit,
+            }
+            .into());
+        }
+        self.used = asked;
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        if desired > MAX_TABLE {
+            Err(OverBudget::Table(desired).into())
+        } else {
+            Ok(true)
+        }
+    }
+}
+
+/// Watches the time of one call. Nothing is read before the first epoch has passed, so a short call pays
+/// nothing; in exchange a budget is exact to one tick.
+#[derive(Debug)]
+pub struct CpuMeter {
+    cpu: Duration,
+    wall: Duration,
+    first: Option<Mark>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    cpu: Duration,
+    wall: Instant,
+}
+
+impl CpuMeter {
+    /// A meter that allows `cpu` of CPU time and `wall` of time per call.
+    #[must_use]
+    pub fn new(cpu: Duration, wall: Duration) -> Self {
+        Self {
+            cpu,
+            wall,
+            first: None,
+        }
+    }
+
+    /// Begins a new call.
+    pub fn start(&mut self) {
+        self.first = None;
+    }
+
+    /// Called when an epoch ends within the call.
+    ///
+    /// # Errors
+    /// When one of the budgets is used up.
+    pub fn check(&mut self) -> Result<(), OverBudget> {
+        let now = Mark {
+            cpu: thread_cpu_time(),
+            wall: Instant::now(),
+        };
+        let first = *self.first.get_or_insert(now);
+        // The first look comes up to one tick after the call began.
+        if now.cpu.saturating_sub(first.cpu) + TICK > self.cpu {
+            return Err(OverBudget::Cpu(self.cpu));
+        }
+        if now.wall.duration_since(first.wall) + TICK > self.wall {
+            return Err(OverBudget::Wall(self.wall));
+        }
+        Ok(())
+    }
+}
+
+/// CPU time that the calling thread has used.
+fn thread_cpu_time() -> Duration {
+    let Timespec { tv_sec, tv_nsec } = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(
+        u64::try_from(tv_sec).unwrap_or(0),
+        u32::try_from(tv_nsec).unwrap_or(0),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_counted_over_all_memories_and_capped() {
+        let mut meter = MemoryMeter::new(100);
+        assert!(meter.memory_growing(0, 60, None).unwrap());
+        assert!(meter.memory_growing(0, 40, None).unwrap());
+        assert_eq!(meter.used(), 100);
+        let error = meter.memory_growing(60, 61, None).unwrap_err();
+        assert_eq!(
+            error.downcast_ref(),
+            Some(&OverBudget::Memory {
+                asked: 101,
+                limit: 100
+            })
+        );
+    }
+
+    #[test]
+    fn a_thread_that_sleeps_uses_no_cpu_budget_but_its_wall_time() {
+        let mut meter = CpuMeter::new(Duration::from_millis(20), Duration::from_secs(3600));
+        meter.start();
+        assert_eq!(meter.check(), Ok(()));
+        let start = thread_cpu_time();
+        let mut n = 0_u64;
+        while thread_cpu_time() - start < Duration::from_millis(25) {
+            n = std::hint::black_box(n + 1);
+        }
+        assert_eq!(meter.check(), Err(OverBudget::Cpu(Duration::from_millis(20))));
+        meter.start();
+        assert_eq!(meter.check(), Ok(()), "a new call has the whole budget");
+    }
+}

@@ -1,0 +1,213 @@
+//! What hooks may edit, and that undo leaves no trace.
+
+use std::net::Ipv4Addr;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn exchange() -> Exchange {
+    let mut headers = HeaderMap::new();
+    headers.insert("x-one", HeaderValue::from_static("1"));
+    headers.append("x-two", HeaderValue::from_static("a"));
+    headers.append("x-two", HeaderValue::from_static("b"));
+    let request = RequestHead {
+        method: Method::GET,
+        authority: HeaderValue::from_static("example.com"),
+        target: PathAndQuery::from_static("/v1/orders?x=1"),
+        headers,
+        version: Version::HTTP_11,
+    };
+    let names = Arc::new(Names {
+        upstreams: vec!["orders".into(), "canary".into()],
+    });
+    let mut exchange = Exchange::new(7, Instant::now(), Ipv4Addr::LOCALHOST.into(), request, names);
+    exchange.set_stages(2);
+    exchange
+}
+
+fn respond(exchange: &mut Exchange) {
+    exchange.response = Some(ResponseHead {
+        status: StatusCode::OK,
+        headers: HeaderMap::new(),
+    });
+}
+
+#[test]
+fn request_edits_belong_to_the_request_hooks() {
+    let mut x = exchange();
+    respond(&mut x);
+    for phase in [
+        Phase::Response,
+        Phase::ResponseBody,
+        Phase::Error,
+        Phase::Finish,
+        Phase::Respond,
+    ] {
+        assert_eq!(x.set_method(phase, "POST"), Err(EditError::WrongPhase));
+        assert_eq!(x.set_target(phase, "/"), Err(EditError::WrongPhase));
+        assert_eq!(x.set_authority(phase, "a"), Err(EditError::WrongPhase));
+        assert_eq!(x.set_upstream(phase, "orders"), Err(EditError::WrongPhase));
+        assert_eq!(
+            x.set_header(phase, Section::Request, "a", "b"),
+            Err(EditError::WrongPhase)
+        );
+        assert_eq!(
+            x.remove_header(phase, Section::Request, "x-one"),
+            Err(EditError::WrongPhase)
+        );
+    }
+    for phase in [Phase::Request, Phase::RequestBody] {
+        assert_eq!(x.set_header(phase, Section::Request, "a", "b"), Ok(()));
+        assert_eq!(
+            x.set_header(phase, Section::Response, "a", "b"),
+            Err(EditError::WrongPhase)
+        );
+        assert_eq!(x.set_status(phase, 204), Err(EditError::WrongPhase));
+    }
+    assert_eq!(x.set_status(Phase::Response, 204), Ok(()));
+    assert!(x.set_status(Phase::Response, 101).is_err());
+    assert!(x.set_status(Phase::Response, 600).is_err());
+    let trailers = x.set_header(Phase::ResponseBody, Section::ResponseTrailers, "a", "b");
+    assert_eq!(trailers, Err(EditError::WrongPhase));
+}
+
+#[test]
+fn what_could_split_a_message_is_no_field() {
+    let mut x = exchange();
+    for (name, value) in [
+        ("bad name", "v"),
+        ("a", "x\r\ny: z"),
+        ("a", "nul\0"),
+        ("a\r\nb", "v"),
+        ("", "v"),
+        ("a", "€"),
+    ] {
+        let answer = x.set_header(Phase::Request, Section::Request, name, value);
+        assert!(
+            matches!(answer, Err(EditError::Invalid(_))),
+            "{name:?}: {value:?}"
+        );
+    }
+    assert!(x.set_target(Phase::Request, "/a b").is_err());
+    assert!(x.set_target(Phase::Request, "http://x/").is_err());
+    assert!(x.set_target(Phase::Request, "/a#b").is_err());
+    assert!(x.set_authority(Phase::Request, "u@h").is_err());
+    assert!(x.set_method(Phase::Request, "GE T").is_err());
+    assert!(x.set_method(Phase::Request, "CONNECT").is_err());
+    assert_eq!(x.set_target(Phase::Request, "/a/../b/./c?q=/../"), Ok(()));
+    assert_eq!(x.request.target.as_str(), "/b/c?q=/../");
+}
+
+#[test]
+fn unknown_upstreams_are_refused_and_known_ones_chosen() {
+    let mut x = exchange();
+    assert!(matches!(
+        x.set_upstream(Phase::Request, "nope"),
+        Err(EditError::Invalid(_))
+    ));
+    assert_eq!(x.set_upstream(Phase::Request, "canary"), Ok(()));
+    assert_eq!(x.upstream, Some(1));
+}
+
+#[test]
+fn what_is_held_is_given_back_at_the_end() {
+    #[derive(Debug)]
+    struct Place(Arc<std::sync::atomic::AtomicU32>);
+    impl Release for Place {
+        fn release(&mut self) {
+            self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+    let count = Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let mut x = exchange();
+    x.held.push(Box::new(Place(Arc::clone(&count))));
+    drop(x);
+    assert_eq!(count.load(std::sync::atomic::Ordering::Relaxed), 1);
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Set(usize, String),
+    Append(usize, String),
+    Remove(usize),
+    Method(bool),
+    Target(u8),
+    Attribute(usize, Option<String>),
+    State(Option<Vec<u8>>),
+    Upstream(bool),
+}
+
+const NAMES: [&str; 4] = ["x-one", "x-two", "x-three", "host"];
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        (0..4_usize, "[a-z]{0,5}").prop_map(|(n, v)| Step::Set(n, v)),
+        (0..4_usize, "[a-z]{0,5}").prop_map(|(n, v)| Step::Append(n, v)),
+        (0..4_usize).prop_map(Step::Remove),
+        any::<bool>().prop_map(Step::Method),
+        any::<u8>().prop_map(Step::Target),
+        (0..4_usize, proptest::option::of("[a-z]{0,5}")).prop_map(|(k, v)| Step::Attribute(k, v)),
+        proptest::option::of(proptest::collection::vec(any::<u8>(), 0..4)).prop_map(Step::State),
+        any::<bool>().prop_map(Step::Upstream),
+    ]
+}
+
+/// Everything a hook can see, in a form that can be compared. The order of different names is free.
+fn view(x: &Exchange) -> String {
+    let mut fields: Vec<_> = x
+        .request
+        .headers
+        .keys()
+        .map(|name| {
+            let values: Vec<_> = x
+                .request
+                .headers
+                .get_all(name)
+                .iter()
+                .map(|v| to_text(v.as_bytes()))
+                .collect();
+            format!("{name}={values:?}")
+        })
+        .collect();
+    fields.sort();
+    let mut attributes: Vec<_> = x.attributes.iter().collect();
+    attributes.sort_unstable();
+    format!(
+        "{} {} {fields:?} {attributes:?} {:?} {:?}",
+        x.request.method,
+        x.request.target,
+        x.state(0),
+        x.upstream
+    )
+}
+
+fn apply(x: &mut Exchange, step: &Step) {
+    let done = match step {
+        Step::Set(n, v) => x.set_header(Phase::Request, Section::Request, NAMES[*n], v),
+        Step::Append(n, v) => x.append_header(Phase::Request, Section::Request, NAMES[*n], v),
+        Step::Remove(n) => x.remove_header(Phase::Request, Section::Request, NAMES[*n]),
+        Step::Method(post) => x.set_method(Phase::Request, if *post { "POST" } else { "PUT" }),
+        Step::Target(n) => x.set_target(Phase::Request, &format!("/p/{n}")),
+        Step::Attribute(k, v) => x.set_attribute(Phase::Request, &[], NAMES[*k], v.clone()),
+        Step::State(bytes) => x.set_state(Phase::Request, 0, bytes.clone()),
+        Step::Upstream(b) => x.set_upstream(Phase::Request, if *b { "orders" } else { "canary" }),
+    };
+    assert_eq!(done, Ok(()));
+}
+
+proptest! {
+    #[test]
+    fn undo_takes_back_exactly_the_edits_since_the_last_commit(
+        kept in proptest::collection::vec(step(), 0..8),
+        undone in proptest::collection::vec(step(), 0..12),
+    ) {
+        let mut x = exchange();
+        kept.iter().for_each(|s| apply(&mut x, s));
+        x.commit();
+        let before = view(&x);
+        undone.iter().for_each(|s| apply(&mut x, s));
+        x.undo();
+        prop_assert_eq!(view(&x), before);
+    }
+}

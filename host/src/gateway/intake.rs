@@ -1,0 +1,123 @@
+//! From a request as it arrived to the head that is routed and forwarded: limits, host, path and forwarded
+//! fields. What is ambiguous is refused before anything acts on it.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use bytes::Bytes;
+use http::header::{HOST, HeaderValue};
+use http::uri::PathAndQuery;
+use http::{Method, request};
+
+use super::view::ListenerView;
+use crate::exchange::RequestHead;
+use crate::message::forwarded::{Peer, Scheme, client_ip, rewrite};
+use crate::message::path::normalise;
+use crate::message::problem::ErrorKind;
+use crate::message::survey::Survey;
+use crate::message::{fields, host};
+
+/// A head that may be routed.
+pub(super) struct Intake {
+    /// The head as hooks and the upstream see it.
+    pub head: RequestHead,
+    /// Client by the trusted-proxy rules.
+    pub client_ip: IpAddr,
+    /// The target as it was sent, where normalising changed it.
+    pub raw_target: Option<PathAndQuery>,
+    /// Effective host in lower case, where it is not the authority as written.
+    pub host: Option<String>,
+    /// Why the request is refused, if it is.
+    pub refused: Option<ErrorKind>,
+}
+
+/// Takes a request in. A refused one still has a head, for the log and the error's hooks.
+pub(super) fn intake(parts: request::Parts, listener: &ListenerView, peer: &Peer) -> Intake {
+    let request::Parts {
+        method,
+        uri,
+        version,
+        mut headers,
+        ..
+    } = parts;
+    let mut survey = Survey::of(&headers);
+    let target = uri
+        .path_and_query()
+        .cloned()
+        .unwrap_or_else(|| PathAndQuery::from_static("/"));
+    let mut refused = None;
+    let mut refuse = |kind: ErrorKind| {
+        refused.get_or_insert(kind);
+    };
+    if target.as_str().len() > listener.uri_bytes {
+        refuse(ErrorKind::UriTooLong);
+    }
+    if method == Method::CONNECT {
+        refuse(ErrorKind::ConnectRefused);
+    }
+    if let Err(error) = host::settle(&uri, &mut headers, &mut survey) {
+        refuse(error.into());
+    }
+    fields::strip_request(&mut headers, &survey);
+    let ip = client_ip(peer, &listener.trusted, &headers);
+    let mut lowered = None;
+    match host::effective(&survey, version) {
+        Ok(Cow::Borrowed(_)) => {}
+        Ok(Cow::Owned(host)) => lowered = Some(host),
+        Err(error) => refuse(error.into()),
+    }
+    let mut normal = None;
+    match normalise(target.path(), listener.separators) {
+        Ok(Cow::Borrowed(_)) => {}
+        Ok(Cow::Owned(path)) => {
+            let text = target
+                .query()
+                .map_or_else(|| path.clone(), |query| format!("{path}?{query}"));
+            match PathAndQuery::from_maybe_shared(Bytes::from(text)) {
+                Ok(target) => normal = Some(target),
+                Err(_) => refuse(ErrorKind::PathRefused),
+            }
+        }
+        Err(error) => refuse(error.into()),
+    }
+    rewrite(&mut headers, &survey, peer, Scheme::Http);
+    let authority = headers
+        .get(HOST)
+        .cloned()
+        .unwrap_or_else(|| HeaderValue::from_static(""));
+    let (target, raw_target) = match normal {
+        Some(normal) => (normal, Some(target)),
+        None => (target, None),
+    };
+    let head = RequestHead {
+        method,
+        authority,
+        target,
+        headers,
+        version,
+    };
+    Intake {
+        head,
+        client_ip: ip,
+        raw_target,
+        host: lowered,
+        refused,
+    }
+}
+
+impl Intake {
+    /// The host to route by: lower case, without port.
+    #[must_use]
+    pub(super) fn host(&self) -> &str {
+        let authority = || {
+            let text = self.head.authority.to_str().unwrap_or_default();
+            let host = match text.rsplit_once(':') {
+                // The colons of an IPv6 literal are inside its brackets.
+                Some((host, port)) if !port.ends_with(']') => host,
+                _ => text,
+            };
+            host.strip_suffix('.').unwrap_or(host)
+        };
+        self.host.as_deref().unwrap_or_else(authority)
+    }
+}

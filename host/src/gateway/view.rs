@@ -1,0 +1,303 @@
+//! One worker's view of a generation: its own pools of instances and connections, its own counters. What
+//! did not change is taken over from the view before, warm.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::generation::Generation;
+use crate::config::{EncodedSeparators, Target, Upstream};
+use crate::exchange::Names;
+use crate::message::forwarded::TrustedProxies;
+use crate::message::path::Separators;
+use crate::net::Times;
+use crate::pipeline::{Pipeline, Stage};
+use crate::plugin::{Instance, Pool, Slot, Warmer};
+use crate::telemetry::{PluginState, RouteStats, Telemetry, UpstreamStats};
+use crate::upstream::{Cluster, Endpoint, Settings};
+
+/// Response fields that an upstream may send.
+const MAX_RESPONSE_FIELDS: usize = 200;
+
+/// Instances that were made for a worker ahead of time, by unit.
+pub(super) type Instances = HashMap<u64, Box<Instance>>;
+
+/// A generation as one worker runs it.
+#[derive(Debug)]
+pub(super) struct View {
+    /// What it is a view of.
+    pub generation: Arc<Generation>,
+    /// Names that hooks may refer to.
+    pub names: Arc<Names>,
+    /// Listeners, in the order of the configuration.
+    pub listeners: Vec<ListenerView>,
+    /// Stands in for a listener that a reload removed.
+    pub closed: ListenerView,
+    /// Upstreams, in the order of the configuration.
+    pub upstreams: Vec<UpstreamView>,
+    /// Pools, in the order of the configuration's entries.
+    pub pools: Vec<Option<Rc<Pool>>>,
+}
+
+/// A listener as one worker runs it.
+#[derive(Debug)]
+pub(super) struct ListenerView {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its routes, by place in the generation's table.
+    pub routes: Vec<RouteView>,
+    /// What runs when no route matches.
+    pub none: RouteView,
+    /// Peers whose forwarding fields are believed.
+    pub trusted: TrustedProxies,
+    /// What is done with encoded separators.
+    pub separators: Separators,
+    /// Longest request target, bytes.
+    pub uri_bytes: usize,
+    /// Bounds of a connection's phases.
+    pub times: Times,
+}
+
+/// A route as one worker runs it.
+#[derive(Debug)]
+pub(super) struct RouteView {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its plugins.
+    pub pipeline: Rc<Pipeline>,
+    /// Its upstream; none for a responder and for "no route".
+    pub upstream: Option<u32>,
+    /// Bound of the whole exchange.
+    pub timeout: Option<Duration>,
+    /// Bytes of a request body.
+    pub max_body: u64,
+    /// This worker's counters.
+    pub stats: Arc<RouteStats>,
+}
+
+/// An upstream as one worker uses it.
+#[derive(Debug)]
+pub(super) struct UpstreamView {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its connections.
+    pub cluster: Rc<Cluster>,
+    /// This worker's counters.
+    pub stats: Arc<UpstreamStats>,
+    settings: Upstream,
+}
+
+/// What a view is made with.
+pub(super) struct Parts<'a> {
+    /// Number of the worker.
+    pub worker: usize,
+    /// Counters.
+    pub telemetry: &'a Arc<Telemetry>,
+    /// Makes instances later.
+    pub warmer: &'a Warmer,
+    /// The view before.
+    pub before: Option<&'a View>,
+    /// Instances for units that this worker has no pool of.
+    pub instances: Instances,
+}
+
+impl View {
+    /// Makes the view of `generation`.
+    #[must_use]
+    pub(super) fn new(generation: Arc<Generation>, mut parts: Parts<'_>) -> Rc<Self> {
+        let config = Arc::clone(&generation.config);
+        let upstreams: Vec<_> = config.upstreams.iter().map(|u| upstream(u, &parts)).collect();
+        let names = Names {
+            upstreams: upstreams.iter().map(|u| Arc::from(&*u.name)).collect(),
+        };
+        let pools: Vec<_> = generation
+            .slots
+            .iter()
+            .map(|slot| pool(slot, &mut parts))
+            .collect();
+        let stages: Vec<Stage> = config
+            .plugins
+            .iter()
+            .zip(&pools)
+            .zip(&generation.slots)
+            .map(|((entry, pool), slot)| Stage {
+                name: Arc::clone(&entry.name),
+                pool: pool.clone(),
+                state: if slot.problem().is_some() {
+                    PluginState::LastGood
+                } else {
+                    PluginState::Active
+                },
+                stats: parts.telemetry.plugin(parts.worker, &entry.name),
+                telemetry: Arc::clone(parts.telemetry),
+            })
+            .collect();
+        let mut made: HashMap<(Vec<usize>, Option<usize>), Rc<Pipeline>> = HashMap::new();
+        let mut pipeline = |list: Vec<usize>, responder: Option<usize>| {
+            let pipeline = made.entry((list.clone(), responder)).or_insert_with(|| {
+                let chosen = list.iter().filter_map(|&i| stages.get(i).cloned()).collect();
+                Pipeline::new(chosen, responder.and_then(|i| stages.get(i).cloned()))
+            });
+            Rc::clone(pipeline)
+        };
+        let listeners =
+            config
+                .listeners
+                .iter()
+                .zip(&generation.tables)
+                .enumerate()
+                .map(|(index, (l, routing))| {
+                    let routes = routing.routes.iter().filter_map(|&at| {
+                        let route = config.routes.get(at)?;
+                        Some(RouteView {
+                            name: Arc::from(&*route.name),
+                            pipeline: pipeline(generation.stages(index, Some(at)), generation.responder(at)),
+                            upstream: match route.target {
+                                Target::Upstream(upstream) => u32::try_from(upstream).ok(),
+                                Target::Responder(_) => None,
+                            },
+                            timeout: route.timeout,
+                            max_body: route.max_body.unwrap_or(l.limits.body),
+                            stats: parts.telemetry.route(parts.worker, &route.name),
+                        })
+                    });
+                    ListenerView {
+                        name: Arc::clone(&l.name),
+                        routes: routes.collect(),
+                        none: RouteView {
+                            name: Arc::from(""),
+                            pipeline: pipeline(generation.stages(index, None), None),
+                            upstream: None,
+                            timeout: None,
+                            max_body: l.limits.body,
+                            stats: parts.telemetry.route(parts.worker, ""),
+                        },
+                        trusted: TrustedProxies::new(l.trusted_proxies.clone()),
+                        separators: match l.encoded_separators {
+                            EncodedSeparators::Refuse => Separators::Refuse,
+                            EncodedSeparators::Keep => Separators::Keep,
+                        },
+                        uri_bytes: l.limits.uri_bytes,
+                        times: Times {
+                            keep_alive: l.limits.keep_alive,
+                            header: l.limits.header_timeout,
+                            body: l.limits.body_timeout,
+                        },
+                    }
+                });
+        let listeners = listeners.collect();
+        let closed = ListenerView::closed(pipeline(Vec::new(), None), &parts);
+        Rc::new(Self {
+            generation,
+            names: Arc::new(names),
+            listeners,
+            closed,
+            upstreams,
+            pools,
+        })
+    }
+
+    /// Index of the listener with this name.
+    #[must_use]
+    pub(super) fn listener(&self, name: &str) -> Option<usize> {
+        self.listeners.iter().position(|l| &*l.name == name)
+    }
+}
+
+impl ListenerView {
+    fn closed(pipeline: Rc<Pipeline>, parts: &Parts<'_>) -> Self {
+        let patience = Duration::from_secs(10);
+        Self {
+            name: Arc::from(""),
+            routes: Vec::new(),
+            none: RouteView {
+                name: Arc::from(""),
+                pipeline,
+                upstream: None,
+                timeout: None,
+                max_body: 0,
+                stats: parts.telemetry.route(parts.worker, ""),
+            },
+            trusted: TrustedProxies::new(Vec::new()),
+            separators: Separators::Refuse,
+            uri_bytes: 8 << 10,
+            times: Times {
+                keep_alive: patience,
+                header: patience,
+                body: patience,
+            },
+        }
+    }
+}
+
+fn pool(slot: &Slot, parts: &mut Parts<'_>) -> Option<Rc<Pool>> {
+    let unit = slot.unit()?;
+    let kept = parts.before.and_then(|view| {
+        view.pools
+            .iter()
+            .flatten()
+            .find(|pool| pool.unit().id == unit.id)
+            .map(Rc::clone)
+    });
+    kept.or_else(|| {
+        Some(Pool::new(
+            Arc::clone(unit),
+            parts.warmer.clone(),
+            parts.instances.remove(&unit.id),
+        ))
+    })
+}
+
+fn upstream(config: &Upstream, parts: &Parts<'_>) -> UpstreamView {
+    let kept = parts.before.and_then(|view| {
+        view.upstreams
+            .iter()
+            .find(|u| u.name == config.name && same(&u.settings, config))
+    });
+    let cluster = kept.map_or_else(
+        || {
+            Cluster::new(Arc::new(Settings {
+                name: Arc::clone(&config.name),
+                endpoints: config
+                    .endpoints
+                    .iter()
+                    .map(|e| Endpoint {
+                        host: e.host.clone(),
+                        port: e.port,
+                    })
+                    .collect(),
+                connect_timeout: config.connect_timeout,
+                first_byte_timeout: config.first_byte_timeout,
+                idle_timeout: config.idle_timeout,
+                max_idle: config.max_idle,
+                max_idle_time: config.max_idle_time,
+                max_header_bytes: config.max_header_bytes,
+                max_headers: MAX_RESPONSE_FIELDS,
+            }))
+        },
+        |kept| Rc::clone(&kept.cluster),
+    );
+    UpstreamView {
+        name: Arc::clone(&config.name),
+        cluster,
+        stats: parts.telemetry.upstream(parts.worker, &config.name),
+        settings: config.clone(),
+    }
+}
+
+/// The connections of one may serve the other.
+fn same(a: &Upstream, b: &Upstream) -> bool {
+    let plain = |u: &Upstream| {
+        (
+            u.endpoints.clone(),
+            u.connect_timeout,
+            u.first_byte_timeout,
+            u.idle_timeout,
+            u.max_idle,
+            u.max_idle_time,
+            u.max_header_bytes,
+        )
+    };
+    plain(a) == plain(b)
+}

@@ -1,0 +1,444 @@
+//! A worker: one thread with a runtime, a listening socket, pools and counters of its own. Nothing on its
+//! request path is shared with another core.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{AbortHandle, LocalSet};
+use tokio::time::Instant;
+
+use super::generation::Generation;
+use super::serve::{Client, serve};
+use super::view::{Instances, Parts, View};
+use crate::abi::Outcome;
+use crate::config::Listener;
+use crate::exchange::{Exchange, to_text};
+use crate::ids::RequestId;
+use crate::message::forwarded::Peer;
+use crate::net::{Conn, Listening, Socket, Watched};
+use crate::pipeline::Run;
+use crate::plugin::Warmer;
+use crate::telemetry::{AccessBuffer, AccessRecord, ListenerStats, Telemetry};
+
+/// Time between two looks at every connection.
+const SWEEP: Duration = Duration::from_secs(1);
+/// Wait after an accept that failed for want of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Exchanges whose `on-finish` hooks may be under way.
+const MAX_FINISHING: usize = 10_000;
+
+/// What the control thread asks of a worker.
+pub(super) enum Command {
+    /// Serve this generation from now on.
+    Adopt(Box<Adoption>),
+    /// Take no more connections, and end when the last exchange has ended or the time is over.
+    Drain(Duration, oneshot::Sender<usize>),
+}
+
+/// What a worker needs for a new generation.
+pub(super) struct Adoption {
+    /// The generation.
+    pub generation: Arc<Generation>,
+    /// Instances of units that are new.
+    pub instances: Instances,
+    /// Sockets of listeners that are new, by name.
+    pub sockets: Vec<(Arc<str>, Socket)>,
+    /// Told when requests are served by it.
+    pub done: oneshot::Sender<()>,
+}
+
+/// What a worker is started with.
+pub(super) struct Start {
+    /// Its number, from 0.
+    pub index: usize,
+    /// Number of all workers.
+    pub count: usize,
+    /// Counters.
+    pub telemetry: Arc<Telemetry>,
+    /// Makes instances.
+    pub warmer: Warmer,
+    /// Access lines, if they are wanted.
+    pub access: Option<AccessBuffer>,
+    /// What it is told to do.
+    pub commands: mpsc::Receiver<Command>,
+}
+
+/// Runs a worker to its end on the calling thread.
+///
+/// # Errors
+/// When no runtime can be made.
+pub(super) fn run(start: Start) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    LocalSet::new().block_on(&runtime, work(start));
+    Ok(())
+}
+
+async fn work(start: Start) {
+    let Start {
+        index,
+        count,
+        telemetry,
+        warmer,
+        access,
+        mut commands,
+    } = start;
+    let mut worker: Option<Rc<Worker>> = None;
+    let mut access = Some(access);
+    while let Some(command) = commands.recv().await {
+        match command {
+            Command::Adopt(adoption) => {
+                let Adoption {
+                    generation,
+                    instances,
+                    sockets,
+                    done,
+                } = *adoption;
+                let before = worker.as_ref().map(|worker| worker.view());
+                let view = View::new(
+                    generation,
+                    Parts {
+                        worker: index,
+                        telemetry: &telemetry,
+                        warmer: &warmer,
+                        before: before.as_deref(),
+                        instances,
+                    },
+                );
+                let worker = worker.get_or_insert_with(|| {
+                    let worker = Worker::new(
+                        index,
+                        count,
+                        Rc::clone(&view),
+                        access.take().flatten(),
+                        &telemetry,
+                    );
+                    tokio::task::spawn_local(Rc::clone(&worker).sweeps());
+                    worker
+                });
+                worker.adopt(view, sockets);
+                // The control thread may have given up waiting.
+                let _ = done.send(());
+            }
+            Command::Drain(patience, done) => {
+                let cut = match &worker {
+                    Some(worker) => worker.drain(patience).await,
+                    None => 0,
+                };
+                let _ = done.send(cut);
+                return;
+            }
+        }
+    }
+}
+
+/// State of one worker.
+pub(super) struct Worker {
+    index: usize,
+    count: usize,
+    view: RefCell<Rc<View>>,
+    telemetry: Arc<Telemetry>,
+    accepting: RefCell<HashMap<Arc<str>, AbortHandle>>,
+    connections: RefCell<HashMap<u64, Connection>>,
+    next_connection: Cell<u64>,
+    in_flight: Cell<usize>,
+    finishing: Cell<usize>,
+    access: RefCell<Option<AccessBuffer>>,
+}
+
+struct Connection {
+    conn: Rc<Conn>,
+    listener: Arc<str>,
+    task: AbortHandle,
+}
+
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Worker")
+            .field("index", &self.index)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Worker {
+    fn new(
+        index: usize,
+        count: usize,
+        view: Rc<View>,
+        access: Option<AccessBuffer>,
+        telemetry: &Arc<Telemetry>,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            index,
+            count,
+            view: RefCell::new(view),
+            telemetry: Arc::clone(telemetry),
+            accepting: RefCell::default(),
+            connections: RefCell::default(),
+            next_connection: Cell::new(0),
+            in_flight: Cell::new(0),
+            finishing: Cell::new(0),
+            access: RefCell::new(access),
+        })
+    }
+
+    /// The view that new exchanges begin with.
+    #[must_use]
+    pub(super) fn view(&self) -> Rc<View> {
+        Rc::clone(&self.view.borrow())
+    }
+
+    /// An exchange begins.
+    pub(super) fn begin(&self) {
+        self.in_flight.set(self.in_flight.get() + 1);
+    }
+
+    /// An exchange has ended.
+    pub(super) fn end(&self) {
+        self.in_flight.set(self.in_flight.get().saturating_sub(1));
+    }
+
+    /// Runs the `on-finish` hooks of an exchange, off its path.
+    pub(super) fn finish(self: &Rc<Self>, run: Run, outcome: Outcome) {
+        if self.finishing.get() >= MAX_FINISHING {
+            tracing::warn!(
+                worker = self.index,
+                "on-finish hooks are behind; those of an exchange are left out"
+            );
+            return;
+        }
+        self.finishing.set(self.finishing.get() + 1);
+        let worker = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            run.finish(outcome).await;
+            worker.finishing.set(worker.finishing.get() - 1);
+        });
+    }
+
+    /// Writes an access line.
+    pub(super) fn log_access(
+        &self,
+        x: &Exchange,
+        status: u16,
+        bytes_in: u64,
+        bytes_out: u64,
+        took: Duration,
+        complete: bool,
+    ) {
+        let mut access = self.access.borrow_mut();
+        let Some(lines) = access.as_mut() else { return };
+        let attributes: Vec<(&str, &str)> = x.attributes.iter().collect();
+        let agent = x
+            .request
+            .headers
+            .get(http::header::USER_AGENT)
+            .map(|v| to_text(v.as_bytes()));
+        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        lines.record(&AccessRecord {
+            started_unix_ms: crate::clock::unix_ms().saturating_sub(took_ms),
+            request_id: RequestId::of(x.id),
+            trace: None,
+            client_ip: x.client_ip,
+            method: x.request.method.as_str(),
+            host: x.request.authority.to_str().unwrap_or_default(),
+            path: x.raw_target.as_ref().unwrap_or(&x.request.target).path(),
+            query: None,
+            protocol: match x.request.version {
+                http::Version::HTTP_10 => "HTTP/1.0",
+                _ => "HTTP/1.1",
+            },
+            route: x.route.as_deref().unwrap_or_default(),
+            status,
+            error_code: x.error.as_ref().map_or("", |e| &e.code),
+            bytes_in,
+            bytes_out,
+            took,
+            aborted: !complete,
+            upstream: x.answered_by.name.as_deref().unwrap_or_default(),
+            endpoint: x.answered_by.endpoint.as_deref().unwrap_or_default(),
+            upstream_took: (x.answered_by.first_byte_us > 0)
+                .then(|| Duration::from_micros(x.answered_by.first_byte_us)),
+            attributes: &attributes,
+            user_agent: agent.as_deref().unwrap_or_default(),
+        });
+    }
+
+    /// Goes over to a new view. Exchanges in flight end with the one that they began with.
+    fn adopt(self: &Rc<Self>, view: Rc<View>, sockets: Vec<(Arc<str>, Socket)>) {
+        let config = Arc::clone(&view.generation.config);
+        *self.view.borrow_mut() = view;
+        let kept = |name: &str| config.listeners.iter().any(|l| &*l.name == name);
+        self.accepting.borrow_mut().retain(|name, task| {
+            let keep = kept(name);
+            if !keep {
+                task.abort();
+            }
+            keep
+        });
+        for connection in self.connections.borrow().values().filter(|c| !kept(&c.listener)) {
+            connection.conn.drain();
+        }
+        for (name, socket) in sockets {
+            match socket.listen() {
+                Ok(socket) => {
+                    let task = tokio::task::spawn_local(Rc::clone(self).accepts(Arc::clone(&name), socket));
+                    if let Some(old) = self.accepting.borrow_mut().insert(name, task.abort_handle()) {
+                        old.abort();
+                    }
+                }
+                Err(error) => tracing::error!(listener = &*name, %error, "a listening socket cannot be used"),
+            }
+        }
+    }
+
+    async fn accepts(self: Rc<Self>, name: Arc<str>, socket: Listening) {
+        loop {
+            match socket.accept().await {
+                Ok((stream, peer)) => self.serve(&name, Watched::new(stream, Conn::new()), peer),
+                Err(error) => {
+                    // Per-connection errors (ECONNABORTED) pass by; a lack of descriptors needs time.
+                    tracing::debug!(listener = &*name, %error, "accept failed");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn serve(self: &Rc<Self>, name: &Arc<str>, stream: Watched, peer: SocketAddr) {
+        let view = self.view();
+        let Some(listener) = view.generation.config.listeners.iter().find(|l| l.name == *name) else {
+            return;
+        };
+        // Each worker has its share of the listener's limit.
+        let limit = listener.limits.connections.div_ceil(self.count);
+        if self.connections.borrow().len() >= limit {
+            self.telemetry.listener(self.index, name).refused();
+            return;
+        }
+        let conn = Rc::clone(stream.conn());
+        let trusted = view
+            .listener(name)
+            .and_then(|i| view.listeners.get(i))
+            .map(|l| &l.trusted);
+        let Some(trusted) = trusted else { return };
+        let client = Rc::new(Client {
+            worker: Rc::clone(self),
+            conn: Rc::clone(&conn),
+            peer: Peer::new(peer.ip(), trusted),
+            listener: Arc::clone(name),
+        });
+        let io = TokioIo::new(stream);
+        let service = service_fn(move |request| serve(Rc::clone(&client), request));
+        let connection = builder(listener).serve_connection(io, service);
+        let id = self.next_connection.get();
+        self.next_connection.set(id + 1);
+        let (worker, driven) = (Rc::clone(self), Rc::clone(&conn));
+        let stats = self.telemetry.listener(self.index, name);
+        stats.opened();
+        let task = tokio::task::spawn_local(async move {
+            let _gone = Gone { worker, id, stats };
+            let mut connection = pin!(connection);
+            let mut told = false;
+            let end = std::future::poll_fn(|cx| {
+                driven.driven_by(cx.waker());
+                if driven.is_draining() && !std::mem::replace(&mut told, driven.is_draining()) {
+                    connection.as_mut().graceful_shutdown();
+                }
+                connection.as_mut().poll(cx)
+            });
+            if let Err(error) = end.await {
+                tracing::debug!(%error, "a connection ended early");
+            }
+        });
+        let tracked = Connection {
+            conn,
+            listener: Arc::clone(name),
+            task: task.abort_handle(),
+        };
+        self.connections.borrow_mut().insert(id, tracked);
+    }
+
+    async fn sweeps(self: Rc<Self>) {
+        let mut interval = tokio::time::interval(SWEEP);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            interval.tick().await;
+            let now = Instant::now();
+            let view = self.view();
+            let overdue: Vec<AbortHandle> = self
+                .connections
+                .borrow()
+                .values()
+                .filter(|c| {
+                    let listener = view.listener(&c.listener).and_then(|i| view.listeners.get(i));
+                    c.conn.sweep(now, &listener.unwrap_or(&view.closed).times)
+                })
+                .map(|c| c.task.clone())
+                .collect();
+            overdue.iter().for_each(AbortHandle::abort);
+            for upstream in &view.upstreams {
+                upstream.cluster.sweep();
+            }
+            if let Some(lines) = self.access.borrow_mut().as_mut() {
+                lines.flush();
+            }
+        }
+    }
+
+    /// Gives the number of exchanges that had to be cut.
+    async fn drain(&self, patience: Duration) -> usize {
+        self.accepting
+            .borrow_mut()
+            .drain()
+            .for_each(|(_, task)| task.abort());
+        for connection in self.connections.borrow().values() {
+            connection.conn.drain();
+        }
+        let deadline = Instant::now() + patience;
+        while !self.connections.borrow().is_empty() || self.finishing.get() > 0 {
+            if Instant::now() >= deadline {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        if let Some(lines) = self.access.borrow_mut().as_mut() {
+            lines.flush();
+        }
+        self.in_flight.get()
+    }
+}
+
+fn builder(listener: &Listener) -> http1::Builder {
+    /// Smallest buffer that hyper takes.
+    const MIN_BUFFER: usize = 8 << 10;
+    let mut builder = http1::Builder::new();
+    builder
+        .max_headers(listener.limits.headers)
+        .max_buf_size(listener.limits.header_bytes.max(MIN_BUFFER))
+        .half_close(false);
+    builder
+}
+
+/// Forgets a connection whose task ends, also when it is aborted.
+struct Gone {
+    worker: Rc<Worker>,
+    id: u64,
+    stats: Arc<ListenerStats>,
+}
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        self.stats.closed();
+        self.worker.connections.borrow_mut().remove(&self.id);
+    }
+}

@@ -1,0 +1,10 @@
+//! Listening sockets and client connections: binding, watching over slow or idle clients, draining. It
+//! knows no configuration file and no request.
+
+mod body;
+mod connection;
+mod listen;
+
+pub use self::body::{ClientBody, ClientBodyError, RequestBody};
+pub use self::connection::{Conn, Phase, Times, Watched};
+pub use self::listen::{BindError, Listening, Socket, bind};

@@ -1,0 +1,295 @@
+//! Watching over a client's connection without a timer per request: the stream notes what it is doing and
+//! since when, and a sweep of the worker ends those that took too long (exact to the sweep's interval).
+
+use std::cell::{Cell, RefCell};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+/// What a connection is waiting for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// The next request.
+    Idle,
+    /// The rest of a request's head.
+    Head,
+    /// The gateway: a request is being served.
+    Busy,
+    /// More of a request's body.
+    Body,
+    /// The client to read what was written.
+    Writing,
+}
+
+/// How long each phase may last.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    /// Between two requests.
+    pub keep_alive: Duration,
+    /// From the first byte of a head to its last.
+    pub header: Duration,
+    /// Between two pieces of a body, read or written.
+    pub body: Duration,
+}
+
+/// State of one connection, shared by its stream, its requests and the sweep.
+#[derive(Debug)]
+pub struct Conn {
+    phase: Cell<Phase>,
+    since: Cell<Instant>,
+    expired: Cell<bool>,
+    received: Cell<u64>,
+    draining: Cell<bool>,
+    task: RefCell<Option<Waker>>,
+}
+
+impl Conn {
+    /// A connection that was just accepted: it owes us a head.
+    #[must_use]
+    pub fn new() -> Rc<Self> {
+        Rc::new(Self {
+            phase: Cell::new(Phase::Head),
+            since: Cell::new(Instant::now()),
+            expired: Cell::new(false),
+            received: Cell::new(0),
+            draining: Cell::new(false),
+            task: RefCell::new(None),
+        })
+    }
+
+    /// Notes what it waits for from now on.
+    pub fn enter(&self, phase: Phase) {
+        self.phase.set(phase);
+        self.since.set(Instant::now());
+    }
+
+    /// Notes the same with a time that is at hand.
+    pub fn enter_at(&self, phase: Phase, now: Instant) {
+        self.phase.set(phase);
+        self.since.set(now);
+    }
+
+    /// What it waits for.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        self.phase.get()
+    }
+
+    /// The task that drives the connection is polled: it is woken when something must end.
+    pub fn driven_by(&self, waker: &Waker) {
+        let mut task = self.task.borrow_mut();
+        if !task.as_ref().is_some_and(|w| w.will_wake(waker)) {
+            *task = Some(waker.clone());
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(task) = self.task.borrow().as_ref() {
+            task.wake_by_ref();
+        }
+    }
+
+    /// Lets the exchange in flight end and takes no further one.
+    pub fn drain(&self) {
+        self.draining.set(true);
+        self.wake();
+    }
+
+    /// It takes no further exchange.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// A read of the request body has to wait.
+    pub fn wait_for_body(&self) {
+        if self.phase.get() != Phase::Body {
+            self.enter(Phase::Body);
+        }
+    }
+
+    /// A piece of the request body has come.
+    pub fn got_body(&self) {
+        if self.phase.get() == Phase::Body {
+            self.enter(Phase::Busy);
+        }
+    }
+
+    /// Bytes of the current request's body have come.
+    pub fn count(&self, bytes: u64) {
+        self.received.set(self.received.get() + bytes);
+    }
+
+    /// Bytes of the current request's body so far.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.received.get()
+    }
+
+    /// A request's head is complete.
+    pub fn begin_request(&self, now: Instant) {
+        self.received.set(0);
+        self.enter_at(Phase::Busy, now);
+    }
+
+    /// The body took too long.
+    #[must_use]
+    pub fn is_expired(&self) -> bool {
+        self.expired.get()
+    }
+
+    /// Called by the sweep; true = end the connection now.
+    #[must_use]
+    pub fn sweep(&self, now: Instant, times: &Times) -> bool {
+        let age = now.saturating_duration_since(self.since.get());
+        match self.phase.get() {
+            Phase::Idle => age > times.keep_alive,
+            Phase::Head => age > times.header,
+            Phase::Writing => age > times.body,
+            Phase::Busy => false,
+            Phase::Body if age > times.body => {
+                // First the exchange is told, so that it can answer 408; if that does not end it, the
+                // next sweep does.
+                if self.expired.replace(true) {
+                    return age > times.body + times.header;
+                }
+                self.wake();
+                false
+            }
+            Phase::Body => false,
+        }
+    }
+}
+
+/// A client's stream that keeps its [`Conn`] up to date.
+#[derive(Debug)]
+pub struct Watched {
+    stream: TcpStream,
+    conn: Rc<Conn>,
+    blocked: Option<Phase>,
+}
+
+impl Watched {
+    /// Watches `stream`.
+    #[must_use]
+    pub fn new(stream: TcpStream, conn: Rc<Conn>) -> Self {
+        Self {
+            stream,
+            conn,
+            blocked: None,
+        }
+    }
+
+    /// What it keeps up to date.
+    #[must_use]
+    pub fn conn(&self) -> &Rc<Conn> {
+        &self.conn
+    }
+
+    fn wrote(&mut self, result: Poll<std::io::Result<usize>>) -> Poll<std::io::Result<usize>> {
+        match (&result, self.blocked) {
+            (Poll::Pending, None) => {
+                self.blocked = Some(self.conn.phase());
+                self.conn.enter(Phase::Writing);
+            }
+            (Poll::Ready(_), Some(before)) => {
+                self.blocked = None;
+                if self.conn.phase() == Phase::Writing {
+                    self.conn.enter(before);
+                }
+            }
+            _ => {}
+        }
+        result
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let before = buf.filled().len();
+        let result = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if self.conn.phase() == Phase::Idle && result.is_ready() && buf.filled().len() > before {
+            self.conn.enter(Phase::Head);
+        }
+        result
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.wrote(result)
+    }
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.wrote(result)
+    }
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIMES: Times = Times {
+        keep_alive: Duration::from_secs(75),
+        header: Duration::from_secs(10),
+        body: Duration::from_secs(30),
+    };
+
+    #[tokio::test(start_paused = true)]
+    async fn each_phase_has_its_own_patience() {
+        for (phase, patience) in [(Phase::Idle, 75), (Phase::Head, 10), (Phase::Writing, 30)] {
+            let conn = Conn::new();
+            conn.enter(phase);
+            tokio::time::advance(Duration::from_secs(patience)).await;
+            assert!(!conn.sweep(Instant::now(), &TIMES), "{phase:?}");
+            tokio::time::advance(Duration::from_millis(1)).await;
+            assert!(conn.sweep(Instant::now(), &TIMES), "{phase:?}");
+        }
+        let conn = Conn::new();
+        conn.enter(Phase::Busy);
+        tokio::time::advance(Duration::from_secs(100_000)).await;
+        assert!(
+            !conn.sweep(Instant::now(), &TIMES),
+            "the gateway's own time has other bounds"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_stalls_is_reported_before_the_connection_is_cut() {
+        let conn = Conn::new();
+        conn.driven_by(Waker::noop());
+        conn.wait_for_body();
+        tokio::time::advance(Duration::from_secs(31)).await;
+        assert!(!conn.sweep(Instant::now(), &TIMES));
+        assert!(conn.is_expired());
+        tokio::time::advance(Duration::from_secs(10)).await;
+        assert!(conn.sweep(Instant::now(), &TIMES), "nobody listened");
+    }
+}

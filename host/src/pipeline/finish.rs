@@ -1,0 +1,28 @@
+//! After the last byte: `on-finish` of every stage that the request reached, off the request path.
+
+use std::rc::Rc;
+
+use super::run::Run;
+use crate::abi::Outcome;
+use crate::plugin::Hook;
+
+impl Run {
+    /// There is an `on-finish` hook to call.
+    #[must_use]
+    pub fn has_finish(&self) -> bool {
+        self.pipeline.finish.iter().any(|&index| index < self.reached())
+    }
+
+    /// Calls them, in order. A hook that fails is logged and counted; nobody waits for it.
+    pub async fn finish(mut self, outcome: Outcome) {
+        let pipeline = Rc::clone(&self.pipeline);
+        let reached = self.reached();
+        for &index in pipeline.finish.iter().filter(|&&index| index < reached) {
+            let outcome = outcome.clone();
+            let call = self.invoke(index, Hook::OnFinish, async |instance, x, at| {
+                instance.on_finish(x, at, outcome).await
+            });
+            drop(call.await);
+        }
+    }
+}

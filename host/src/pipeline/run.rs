@@ -1,0 +1,366 @@
+//! One exchange on its way through a pipeline: request heads in order, response heads in reverse, and the
+//! one place where a hook is called, timed and judged.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
+use tokio::time::Instant;
+
+use super::Pipeline;
+use super::fail::upstream_problem;
+use super::stage::Stage;
+use crate::abi::{Answer, Reply, RequestAction, ResponseAction};
+use crate::config::OnFault;
+use crate::exchange::{ErrorView, Exchange, ResponseHead};
+use crate::ids::RequestId;
+use crate::message::problem::{ErrorKind, Problem};
+use crate::net::RequestBody;
+use crate::plugin::{Admission, At, Called, Hook, Instance, Unready};
+use crate::telemetry::events::{PluginFault, PluginOpened, PluginRecovered};
+use crate::upstream::{Failure, ResponseBody};
+
+/// The body of a response on its way to the client.
+#[derive(Debug)]
+pub enum Payload {
+    /// Bytes at hand.
+    Full(Bytes),
+    /// What the upstream sends, as it comes.
+    Upstream(ResponseBody<RequestBody>),
+    /// What was read of it already, then the rest.
+    Chained(Bytes, ResponseBody<RequestBody>),
+}
+
+/// The request ends before its upstream.
+#[derive(Debug)]
+pub enum Stop {
+    /// With an answer that a stage means; stages below it see the response.
+    Respond(Box<Reply>, usize),
+    /// With an error.
+    Fail(Box<Problem>),
+}
+
+impl From<Box<Problem>> for Stop {
+    fn from(problem: Box<Problem>) -> Self {
+        Self::Fail(problem)
+    }
+}
+
+/// One exchange in its pipeline.
+#[derive(Debug)]
+pub struct Run {
+    pub(super) pipeline: Rc<Pipeline>,
+    x: Option<Box<Exchange>>,
+    /// Stages that the request has come to.
+    pub(super) reached: usize,
+    /// Stages that faulted: no further hook of theirs is called but `on-finish`.
+    out: u64,
+    /// The stage whose refusal or fault is being answered: it does not see its own answer.
+    culprit: Option<usize>,
+}
+
+impl Run {
+    /// Begins with the exchange of a request.
+    #[must_use]
+    pub fn new(pipeline: Rc<Pipeline>, mut x: Box<Exchange>) -> Self {
+        if !pipeline.is_empty() {
+            x.set_stages(pipeline.len() + 1);
+        }
+        Self {
+            pipeline,
+            x: Some(x),
+            reached: 0,
+            out: 0,
+            culprit: None,
+        }
+    }
+
+    /// The exchange.
+    #[expect(
+        clippy::expect_used,
+        reason = "`invoke` takes it and puts it back without giving up in between"
+    )]
+    pub fn x(&mut self) -> &mut Exchange {
+        self.x
+            .as_deref_mut()
+            .expect("the exchange is here between two hooks")
+    }
+
+    /// The exchange; none if a call was abandoned half-way.
+    #[must_use]
+    pub fn exchange(&self) -> Option<&Exchange> {
+        self.x.as_deref()
+    }
+
+    /// There is nothing to run.
+    #[must_use]
+    pub fn is_bare(&self) -> bool {
+        self.pipeline.is_empty()
+    }
+
+    /// A hook could ask for another upstream.
+    #[must_use]
+    pub fn has_error_hooks(&self) -> bool {
+        !self.pipeline.error.is_empty()
+    }
+
+    /// The response broke off after its head was sent: nothing is left but to say so in the log.
+    pub fn broke_off(&mut self, failure: &Failure) {
+        let problem = upstream_problem(failure);
+        if let Some(x) = &mut self.x {
+            x.error = Some(ErrorView {
+                code: problem.code.into_owned(),
+                status: problem.status,
+                origin: problem.kind.origin().as_str(),
+            });
+        }
+    }
+
+    /// Every `on-request` hook, in order.
+    ///
+    /// # Errors
+    /// When a stage answers, refuses or fails.
+    pub async fn request_heads(&mut self) -> Result<(), Stop> {
+        let pipeline = Rc::clone(&self.pipeline);
+        for &index in &pipeline.request {
+            self.reached = index + 1;
+            let answer = self.invoke(index, Hook::OnRequest, async |instance, x, at| {
+                instance.on_request(x, at).await
+            });
+            match answer.await? {
+                None | Some(RequestAction::Next) => {}
+                Some(RequestAction::Respond(reply)) => return Err(Stop::Respond(Box::new(reply), index)),
+                Some(RequestAction::Refuse(problem)) => return Err(self.refused(index, problem).into()),
+            }
+        }
+        self.reached = pipeline.stages.len();
+        Ok(())
+    }
+
+    /// The responder in place of an upstream.
+    ///
+    /// # Errors
+    /// When it refuses or fails; it cannot be skipped.
+    pub async fn respond(&mut self, body: Bytes) -> Result<Reply, Box<Problem>> {
+        let index = self.pipeline.stages.len();
+        let answer = self.invoke(index, Hook::Responder, async |instance, x, at| {
+            instance.respond(x, at, body).await
+        });
+        match answer.await? {
+            Some(Answer::Reply(reply)) => Ok(reply),
+            Some(Answer::Refuse(problem)) => Err(problem),
+            None => Err(Box::new(Problem::new(ErrorKind::PluginFault))),
+        }
+    }
+
+    /// Bytes of a body that the responder takes.
+    #[must_use]
+    pub fn responder_max_body(&self) -> usize {
+        let pool = self
+            .pipeline
+            .responder
+            .as_ref()
+            .and_then(|stage| stage.pool.as_ref());
+        pool.map_or(0, |pool| {
+            usize::try_from(pool.unit().budget().max_body).unwrap_or(usize::MAX)
+        })
+    }
+
+    /// Takes an answer that a plugin means as the response.
+    pub fn accept(&mut self, reply: Reply) -> Payload {
+        self.x().response = Some(ResponseHead {
+            status: reply.status,
+            headers: reply.headers,
+        });
+        Payload::Full(reply.body)
+    }
+
+    /// Every `on-response` and `on-response-body` hook of the stages below `below`, in reverse.
+    ///
+    /// # Errors
+    /// When a stage refuses or fails.
+    pub async fn response(&mut self, payload: Payload, below: usize) -> Result<Payload, Box<Problem>> {
+        let payload = self.response_heads(payload, below).await?;
+        self.response_bodies(payload, below).await
+    }
+
+    pub(super) async fn response_heads(
+        &mut self,
+        mut payload: Payload,
+        below: usize,
+    ) -> Result<Payload, Box<Problem>> {
+        let pipeline = Rc::clone(&self.pipeline);
+        for &index in pipeline.response.iter().filter(|&&index| index < below) {
+            let answer = self.invoke(index, Hook::OnResponse, async |instance, x, at| {
+                instance.on_response(x, at).await
+            });
+            match answer.await? {
+                None | Some(ResponseAction::Next) => {}
+                Some(ResponseAction::Replace(reply)) => payload = self.accept(reply),
+                Some(ResponseAction::Refuse(problem)) => return Err(self.refused(index, problem)),
+            }
+        }
+        Ok(payload)
+    }
+
+    /// Remembers who refused.
+    pub(super) fn refused(&mut self, index: usize, problem: Box<Problem>) -> Box<Problem> {
+        self.culprit = Some(index);
+        problem
+    }
+
+    pub(super) fn culprit(&self) -> Option<usize> {
+        self.culprit
+    }
+
+    /// The response's body is no longer what its head says.
+    pub(super) fn body_replaced(&mut self) {
+        if let Some(response) = &mut self.x().response {
+            response.headers.remove(CONTENT_LENGTH);
+        }
+    }
+
+    pub(super) fn is_out(&self, index: usize) -> bool {
+        self.out & bit(index) != 0
+    }
+
+    /// Stages that the request has come to.
+    #[must_use]
+    pub fn reached(&self) -> usize {
+        self.reached
+    }
+
+    fn stage<'a>(&self, pipeline: &'a Pipeline, index: usize) -> Option<&'a Stage> {
+        pipeline.stages.get(index).or(pipeline.responder.as_ref())
+    }
+
+    /// Calls one hook. None = the stage is skipped.
+    pub(super) async fn invoke<T, F>(
+        &mut self,
+        index: usize,
+        hook: Hook,
+        call: F,
+    ) -> Result<Option<T>, Box<Problem>>
+    where
+        F: AsyncFnOnce(&mut Instance, Box<Exchange>, At) -> Called<T>,
+    {
+        if self.is_out(index) && hook != Hook::OnFinish {
+            return Ok(None);
+        }
+        let pipeline = Rc::clone(&self.pipeline);
+        let Some(stage) = self.stage(&pipeline, index) else {
+            return Ok(None);
+        };
+        let Some(pool) = &stage.pool else {
+            self.culprit = Some(index);
+            stage.stats.rejected();
+            return Err(Box::new(Problem::new(ErrorKind::PluginUnavailable)));
+        };
+        let unit = pool.unit();
+        if unit.health.admit(crate::clock::monotonic_ns) == Admission::Closed {
+            return self.missed(index, stage, ErrorKind::PluginUnavailable);
+        }
+        let deadline = || {
+            let own = Instant::now() + unit.budget().timeout;
+            self.x
+                .as_ref()
+                .and_then(|x| x.deadline)
+                .map_or(own, |deadline| deadline.min(own))
+        };
+        let mut lease = match pool.lease(deadline).await {
+            Ok(lease) => lease,
+            Err(unready) => {
+                let kind = match &unready {
+                    Unready::Failed(fault) => {
+                        self.note(stage, fault);
+                        ErrorKind::PluginFault
+                    }
+                    Unready::Overloaded | Unready::Late => ErrorKind::PluginOverloaded,
+                };
+                return self.missed(index, stage, kind);
+            }
+        };
+        let Some(x) = self.x.take() else { return Ok(None) };
+        let began = Instant::now();
+        let (x, answer) = call(lease.instance(), x, unit.at(index)).await;
+        stage.stats.call(hook, began.elapsed());
+        self.x = Some(x);
+        drop(lease);
+        match answer {
+            Ok(answer) => {
+                if unit.health.success() {
+                    let state = stage.state;
+                    PluginRecovered {
+                        plugin: &stage.name,
+                        state,
+                    }
+                    .emit(&stage.telemetry);
+                }
+                Ok(Some(answer))
+            }
+            Err(fault) => {
+                self.note(stage, &fault);
+                self.missed(index, stage, ErrorKind::PluginFault)
+            }
+        }
+    }
+
+    /// Logs and counts a fault.
+    fn note(&self, stage: &Stage, fault: &crate::plugin::Fault) {
+        let Some(pool) = &stage.pool else { return };
+        let Self { x, .. } = self;
+        let request = x
+            .as_ref()
+            .map(|x| RequestId::of(x.id).to_string())
+            .unwrap_or_default();
+        let detail = format!(
+            "{} [request {request}, entry at {}]",
+            fault.detail,
+            pool.unit().entry.origin
+        );
+        PluginFault {
+            plugin: &stage.name,
+            hook: fault.hook,
+            kind: fault.kind,
+            detail: &detail,
+        }
+        .emit(&stage.telemetry);
+        let health = &pool.unit().health;
+        if let Some(pause) = health.fault(crate::clock::monotonic_ns(), crate::ids::new_span_id()) {
+            PluginOpened {
+                plugin: &stage.name,
+                faults: health.faults(),
+                pause,
+            }
+            .emit(&stage.telemetry);
+        }
+    }
+
+    /// Applies the entry's policy to a stage that could not do its work.
+    fn missed<T>(&mut self, index: usize, stage: &Stage, kind: ErrorKind) -> Result<Option<T>, Box<Problem>> {
+        self.out |= bit(index);
+        let policy = stage
+            .pool
+            .as_ref()
+            .map_or(OnFault::Reject, |pool| pool.unit().on_fault());
+        match policy {
+            OnFault::Skip => {
+                stage.stats.skipped();
+                Ok(None)
+            }
+            OnFault::Reject => {
+                stage.stats.rejected();
+                self.culprit = Some(index);
+                // The client learns the kind of error, not which plugins the operator runs.
+                Err(Box::new(Problem::new(kind)))
+            }
+        }
+    }
+}
+
+fn bit(index: usize) -> u64 {
+    u32::try_from(index)
+        .ok()
+        .and_then(|index| 1_u64.checked_shl(index))
+        .unwrap_or(0)
+}

@@ -1,0 +1,179 @@
+//! Loading: bytes of a component and an entry of the configuration to a unit, or a clear text of what
+//! does not fit. Everything that can be proven before traffic sees it is proven here.
+
+use std::sync::Arc;
+
+use super::Unit;
+use super::hook::Fault;
+use crate::abi::{EntryContext, LinkError, Manifest, link};
+use crate::config::{Budget, Diagnostic, PluginEntry};
+use crate::engine::{ContentHash, Engine, EngineError};
+use crate::store::Stores;
+use crate::telemetry::Telemetry;
+
+/// Problems of one configuration that are reported at once.
+const MAX_PROBLEMS: usize = 20;
+
+/// Why a plugin entry cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error("{path}: {source}")]
+    File {
+        /// Its path.
+        path: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Its content is not what the entry pins.
+    #[error("the file's SHA-256 is {found}, but `sha256` pins another")]
+    Pinned {
+        /// Hash of the file.
+        found: ContentHash,
+    },
+    /// It is no component, or does not compile.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// It does not fit the contract.
+    #[error("the component {0}")]
+    Link(#[from] LinkError),
+    /// It failed while it was loaded.
+    #[error("{0}")]
+    Fault(#[from] Fault),
+    /// Its own schema is no JSON Schema.
+    #[error("the plugin's configuration schema is invalid: {0}")]
+    Schema(String),
+    /// The entry's `config` does not fit the plugin's schema.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Config(Vec<Diagnostic>),
+    /// The plugin refused its configuration.
+    #[error("the plugin refuses its configuration: {0}")]
+    Refused(String),
+}
+
+/// Makes units.
+#[derive(Debug, Clone)]
+pub struct Loader {
+    engine: Engine,
+    stores: Arc<Stores>,
+    telemetry: Arc<Telemetry>,
+}
+
+impl Loader {
+    /// A loader that compiles with `engine`.
+    #[must_use]
+    pub fn new(engine: Engine, stores: Arc<Stores>, telemetry: Arc<Telemetry>) -> Self {
+        Self {
+            engine,
+            stores,
+            telemetry,
+        }
+    }
+
+    /// The engine.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Compiles, links, describes, checks the configuration against the plugin's schema, and configures
+    /// one instance on trial.
+    ///
+    /// # Errors
+    /// Whatever does not fit.
+    pub fn load(&self, entry: &PluginEntry, bytes: &[u8]) -> Result<Arc<Unit>, LoadError> {
+        let found = ContentHash::of(bytes);
+        if entry.sha256.is_some_and(|pinned| pinned != found.0) {
+            return Err(LoadError::Pinned { found });
+        }
+        let (component, hash) = self.engine.compile(bytes)?;
+        let linked = link(self.engine.wasmtime(), &component)?;
+        let context = self.context(&entry.name, &entry.attributes, &entry.budget);
+        let unit = Unit::new(entry.clone(), &component, hash, linked, Arc::new(context))?;
+        check_config(&unit.manifest, entry)?;
+        match unit.instantiate() {
+            Ok(_) => Ok(Arc::new(unit)),
+            Err(fault) if fault.refused => Err(LoadError::Refused(fault.detail)),
+            Err(fault) => Err(fault.into()),
+        }
+    }
+
+    /// What a component is, without an entry: for `inspect`.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), but no configuration is involved.
+    pub fn inspect(&self, bytes: &[u8]) -> Result<Summary, LoadError> {
+        let (component, hash) = self.engine.compile(bytes)?;
+        let linked = link(self.engine.wasmtime(), &component)?;
+        let budget = Budget::default();
+        let context = Arc::new(self.context(&"inspect".into(), &[], &budget));
+        let manifest = Unit::describe(&component, &linked, &context)?;
+        if !manifest.config_schema.is_empty() {
+            schema(&manifest)?;
+        }
+        let hooks = linked.hooks.iter().filter(|h| *h != "plugin").cloned().collect();
+        Ok(Summary {
+            hash,
+            size: bytes.len(),
+            hooks,
+            imports: linked.imports,
+            manifest,
+        })
+    }
+
+    fn context(&self, name: &Arc<str>, attributes: &[String], budget: &Budget) -> EntryContext {
+        EntryContext {
+            name: Arc::clone(name),
+            attributes: attributes.to_vec(),
+            store: self.stores.get_or_create(name, budget.shared),
+            metrics: self.telemetry.plugin_metrics().entry(name),
+            max_memory: budget.max_memory,
+        }
+    }
+}
+
+/// What `inspect` shows.
+#[derive(Debug)]
+pub struct Summary {
+    /// SHA-256 of the file.
+    pub hash: ContentHash,
+    /// Bytes of the file.
+    pub size: usize,
+    /// Hooks that it exports.
+    pub hooks: Vec<String>,
+    /// Interfaces of the contract that it imports.
+    pub imports: Vec<String>,
+    /// What it says of itself.
+    pub manifest: Manifest,
+}
+
+fn schema(manifest: &Manifest) -> Result<jsonschema::Validator, LoadError> {
+    let schema: serde_json::Value = serde_json::from_str(&manifest.config_schema)
+        .map_err(|e| LoadError::Schema(format!("not JSON: {e}")))?;
+    jsonschema::options()
+        .with_draft(jsonschema::Draft::Draft202012)
+        .build(&schema)
+        .map_err(|e| LoadError::Schema(e.to_string()))
+}
+
+/// Checks the entry's `config` against the plugin's JSON Schema (2020-12), each problem with its place
+/// in the TOML. Values are never shown: they may be secrets.
+fn check_config(manifest: &Manifest, entry: &PluginEntry) -> Result<(), LoadError> {
+    if manifest.config_schema.is_empty() {
+        return Ok(());
+    }
+    let validator = schema(manifest)?;
+    let problems: Vec<_> = validator
+        .iter_errors(entry.config.value())
+        .take(MAX_PROBLEMS)
+        .map(|error| {
+            let pointer = error.instance_path().to_string();
+            entry.config.problem(&pointer, error.masked().to_string())
+        })
+        .collect();
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(LoadError::Config(problems))
+    }
+}

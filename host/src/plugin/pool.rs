@@ -1,0 +1,206 @@
+//! Instances of one unit on one worker: last in, first out, so that the warm one is used. Without waiting
+//! imports a call never lets go of the worker, so one instance is enough; when it is lost to a fault, or
+//! guests run on fibers, the warmer makes another and whoever needs it waits its turn.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::{Fault, Instance, Unit, Warmer};
+
+/// Exchanges that may wait for an instance.
+const MAX_WAITING: usize = 1_024;
+
+/// Why no instance could be had.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Unready {
+    /// Too many wait already.
+    #[error("too many exchanges wait for an instance")]
+    Overloaded,
+    /// None came in time.
+    #[error("no instance was ready in time")]
+    Late,
+    /// The last attempt to make one failed.
+    #[error("no instance can be made: {0}")]
+    Failed(Fault),
+}
+
+/// The pool of one worker for one unit.
+#[derive(Debug)]
+pub struct Pool {
+    unit: Arc<Unit>,
+    warmer: Warmer,
+    idle: RefCell<Vec<Box<Instance>>>,
+    waiting: Cell<usize>,
+    asked: Cell<bool>,
+    live: Cell<usize>,
+    failed: RefCell<Option<Fault>>,
+    ready: Notify,
+}
+
+impl Pool {
+    /// A pool that starts with `first`, or makes its first instance when it is needed.
+    #[must_use]
+    pub fn new(unit: Arc<Unit>, warmer: Warmer, first: Option<Box<Instance>>) -> Rc<Self> {
+        Rc::new(Self {
+            unit,
+            warmer,
+            live: Cell::new(usize::from(first.is_some())),
+            idle: RefCell::new(first.into_iter().collect()),
+            waiting: Cell::new(0),
+            asked: Cell::new(false),
+            failed: RefCell::new(None),
+            ready: Notify::new(),
+        })
+    }
+
+    /// The unit it serves.
+    #[must_use]
+    pub fn unit(&self) -> &Arc<Unit> {
+        &self.unit
+    }
+
+    /// Live instances and the linear memory of the idle ones, bytes.
+    #[must_use]
+    pub fn usage(&self) -> (usize, u64) {
+        (
+            self.live.get(),
+            self.idle.borrow().iter().map(|i| i.memory()).sum(),
+        )
+    }
+
+    /// An instance, at once if one is idle.
+    ///
+    /// # Errors
+    /// When none can be had before `deadline`.
+    #[inline]
+    pub async fn lease(self: &Rc<Self>, deadline: impl FnOnce() -> Instant) -> Result<Lease, Unready> {
+        match self.idle.borrow_mut().pop() {
+            Some(instance) => Ok(Lease {
+                instance: Some(instance),
+                pool: Rc::clone(self),
+            }),
+            None => Box::pin(self.wait(deadline())).await,
+        }
+    }
+
+    async fn wait(self: &Rc<Self>, deadline: Instant) -> Result<Lease, Unready> {
+        if self.waiting.get() >= MAX_WAITING {
+            return Err(Unready::Overloaded);
+        }
+        let _waiting = Waiting::enter(&self.waiting);
+        loop {
+            if let Some(instance) = self.idle.borrow_mut().pop() {
+                return Ok(Lease {
+                    instance: Some(instance),
+                    pool: Rc::clone(self),
+                });
+            }
+            let notified = self.ready.notified();
+            self.ask();
+            if tokio::time::timeout_at(deadline, notified).await.is_err() {
+                return Err(Unready::Late);
+            }
+            if let Some(fault) = self.failed.borrow_mut().take() {
+                return Err(Unready::Failed(fault));
+            }
+        }
+    }
+
+    /// Asks the warmer for one more, unless that is under way.
+    fn ask(self: &Rc<Self>) {
+        if self.asked.get() {
+            return;
+        }
+        let Some(made) = self.warmer.request(&self.unit) else {
+            return;
+        };
+        self.asked.set(true);
+        let pool = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            let made = made.await;
+            pool.asked.set(false);
+            match made {
+                Ok(Ok(instance)) => {
+                    pool.live.set(pool.live.get() + 1);
+                    pool.idle.borrow_mut().push(instance);
+                }
+                Ok(Err(fault)) => *pool.failed.borrow_mut() = Some(fault),
+                Err(_) => {}
+            }
+            pool.ready.notify_one();
+        });
+    }
+
+    fn give_back(self: &Rc<Self>, instance: Box<Instance>) {
+        let worn = instance.is_worn(self.unit.budget().max_calls);
+        let spare = self.idle.borrow().len();
+        if !instance.is_usable() || (worn && spare > 0) {
+            self.live.set(self.live.get().saturating_sub(1));
+            drop(instance);
+            // The next exchange should find one.
+            if spare == 0 {
+                self.ask();
+            }
+            return;
+        }
+        if worn {
+            // Replaced before it is retired: it serves on until the new one is here.
+            self.ask();
+        }
+        let mut idle = self.idle.borrow_mut();
+        if worn {
+            idle.insert(0, instance);
+        } else {
+            idle.push(instance);
+        }
+        drop(idle);
+        if self.waiting.get() > 0 {
+            self.ready.notify_one();
+        }
+    }
+}
+
+/// Counts an exchange that waits, also when it is abandoned.
+struct Waiting<'a>(&'a Cell<usize>);
+
+impl<'a> Waiting<'a> {
+    fn enter(count: &'a Cell<usize>) -> Self {
+        count.set(count.get() + 1);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+/// An instance on loan; it goes back to its pool when dropped, unless it died.
+#[derive(Debug)]
+pub struct Lease {
+    instance: Option<Box<Instance>>,
+    pool: Rc<Pool>,
+}
+
+impl Lease {
+    /// The instance.
+    #[expect(clippy::expect_used, reason = "taken only by drop")]
+    pub fn instance(&mut self) -> &mut Instance {
+        self.instance
+            .as_mut()
+            .expect("a lease holds its instance until it is dropped")
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(instance) = self.instance.take() {
+            self.pool.give_back(instance);
+        }
+    }
+}

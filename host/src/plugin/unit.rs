@@ -1,0 +1,200 @@
+//! A unit: one entry of the configuration with one version of its component and one configuration, linked
+//! and ready to be instantiated. Immutable but for its health; shared by all workers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
+
+use super::hook::{Fault, Hook};
+use super::instance::{At, Instance};
+use super::{Health, LoadError};
+use crate::abi::{EntryContext, HostState, LinkError, Linked, Manifest, PACKAGE, VERSION};
+use crate::config::{Budget, OnFault, PluginEntry};
+use crate::engine::{ContentHash, CpuMeter};
+
+/// CPU time of `describe` and `configure`: off the request path, so generous.
+const CONFIGURE_CPU: Duration = Duration::from_secs(10);
+/// Wall time of the same.
+const CONFIGURE_WALL: Duration = Duration::from_secs(30);
+/// An entry with a larger `cpu` runs on a fiber, so that it cannot stall its core.
+const DIRECT_CPU: Duration = Duration::from_millis(10);
+
+/// Places of the exported functions in a component.
+#[derive(Debug)]
+pub(super) struct Exports {
+    pub(super) describe: ComponentExportIndex,
+    pub(super) configure: ComponentExportIndex,
+    pub(super) on_request: Option<ComponentExportIndex>,
+    pub(super) on_request_body: Option<ComponentExportIndex>,
+    pub(super) on_response: Option<ComponentExportIndex>,
+    pub(super) on_response_body: Option<ComponentExportIndex>,
+    pub(super) on_error: Option<ComponentExportIndex>,
+    pub(super) on_finish: Option<ComponentExportIndex>,
+    pub(super) respond: Option<ComponentExportIndex>,
+}
+
+impl Exports {
+    fn of(component: &Component) -> Result<Self, LinkError> {
+        let find = |interface: &str, function: &str| {
+            let name = format!("{PACKAGE}/{interface}@{VERSION}");
+            let interface = component.get_export_index(None, name.as_str())?;
+            component.get_export_index(Some(&interface), function)
+        };
+        let handle = |interface: &str| find(interface, "handle");
+        Ok(Self {
+            describe: find("plugin", "describe").ok_or(LinkError::NotAPlugin)?,
+            configure: find("plugin", "configure").ok_or(LinkError::NotAPlugin)?,
+            on_request: handle("on-request"),
+            on_request_body: handle("on-request-body"),
+            on_response: handle("on-response"),
+            on_response_body: handle("on-response-body"),
+            on_error: handle("on-error"),
+            on_finish: handle("on-finish"),
+            respond: handle("responder"),
+        })
+    }
+
+    fn has(&self, hook: Hook) -> bool {
+        match hook {
+            Hook::Configure => true,
+            Hook::OnRequest => self.on_request.is_some(),
+            Hook::OnRequestBody => self.on_request_body.is_some(),
+            Hook::Responder => self.respond.is_some(),
+            Hook::OnResponse => self.on_response.is_some(),
+            Hook::OnResponseBody => self.on_response_body.is_some(),
+            Hook::OnError => self.on_error.is_some(),
+            Hook::OnFinish => self.on_finish.is_some(),
+            // Not called by this version.
+            Hook::Router | Hook::BodyFilter | Hook::Balancer | Hook::OnTick => false,
+        }
+    }
+}
+
+/// A plugin entry, ready to run.
+pub struct Unit {
+    /// Number of this unit in the process; a changed component or configuration makes a new one.
+    pub id: u64,
+    /// The entry it was made for.
+    pub entry: PluginEntry,
+    /// The component's content.
+    pub hash: ContentHash,
+    /// What it says of itself.
+    pub manifest: Manifest,
+    /// Interfaces of the contract that it imports.
+    pub imports: Vec<String>,
+    /// How its faults are counted.
+    pub health: Health,
+    pre: InstancePre<HostState>,
+    exports: Exports,
+    context: Arc<EntryContext>,
+}
+
+impl std::fmt::Debug for Unit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Unit")
+            .field("id", &self.id)
+            .field("entry", &self.entry.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Unit {
+    /// Describes the component and makes the unit. The instance it was described in is gone afterwards.
+    pub(super) fn new(
+        entry: PluginEntry,
+        component: &Component,
+        hash: ContentHash,
+        linked: Linked,
+        context: Arc<EntryContext>,
+    ) -> Result<Self, LoadError> {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let exports = Exports::of(component)?;
+        let manifest = manifest(&linked, &exports, &context)?;
+        Ok(Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            entry,
+            hash,
+            manifest,
+            imports: linked.imports,
+            health: Health::default(),
+            pre: linked.pre,
+            exports,
+            context,
+        })
+    }
+
+    /// What a component says of itself, without an entry that uses it.
+    pub(super) fn describe(
+        component: &Component,
+        linked: &Linked,
+        context: &Arc<EntryContext>,
+    ) -> Result<Manifest, LoadError> {
+        manifest(linked, &Exports::of(component)?, context)
+    }
+
+    /// It exports the hook.
+    #[must_use]
+    pub fn has(&self, hook: Hook) -> bool {
+        self.exports.has(hook)
+    }
+
+    /// Names of the hooks that it exports and this version calls.
+    #[must_use]
+    pub fn hooks(&self) -> Vec<&'static str> {
+        let hooks = Hook::ALL
+            .into_iter()
+            .filter(|hook| *hook != Hook::Configure && self.has(*hook));
+        hooks.map(Hook::name).collect()
+    }
+
+    /// Its limits.
+    #[must_use]
+    pub fn budget(&self) -> &Budget {
+        &self.entry.budget
+    }
+
+    /// What a fault means for the exchange. A plugin that labels itself `security` is not skipped unless
+    /// the operator said so.
+    #[must_use]
+    pub fn on_fault(&self) -> OnFault {
+        let security = self.manifest.label("security").is_some();
+        match self.entry.budget.on_fault {
+            OnFault::Skip if security && !self.entry.allow_fail_open => OnFault::Reject,
+            other => other,
+        }
+    }
+
+    /// How its hooks are called at a stage.
+    #[must_use]
+    pub fn at(&self, stage: usize) -> At {
+        At {
+            stage,
+            fiber: self.entry.budget.cpu > DIRECT_CPU,
+        }
+    }
+
+    /// Makes an instance and configures it. Takes from 10 us to seconds: never on the request path.
+    ///
+    /// # Errors
+    /// A fault, or the plugin's own refusal of its configuration.
+    pub fn instantiate(&self) -> Result<Instance, Fault> {
+        let state = HostState::new(
+            Arc::clone(&self.context),
+            CpuMeter::new(CONFIGURE_CPU, CONFIGURE_WALL),
+        );
+        let mut instance = Instance::start(&self.pre, &self.exports, state)?;
+        instance
+            .configure(self.entry.config.json())?
+            .map_err(Fault::refusal)?;
+        instance.set_budget(CpuMeter::new(self.entry.budget.cpu, self.entry.budget.timeout));
+        Ok(instance)
+    }
+}
+
+/// Calls `describe` in an instance of its own.
+fn manifest(linked: &Linked, exports: &Exports, context: &Arc<EntryContext>) -> Result<Manifest, LoadError> {
+    let state = HostState::new(Arc::clone(context), CpuMeter::new(CONFIGURE_CPU, CONFIGURE_WALL));
+    Ok(Instance::start(&linked.pre, exports, state)?.describe()?)
+}

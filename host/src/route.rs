@@ -1,0 +1,36 @@
+//! Which rule a request falls under: patterns, and the table that finds the most specific one.
+//!
+//! Knows hosts, paths and what a rule may demand of a request head. Refuses to know configuration files,
+//! pipelines and upstreams: a rule is an index to the caller.
+
+mod pattern;
+mod predicate;
+mod table;
+mod tree;
+
+pub use pattern::{HostPattern, MAX_SEGMENTS, PathPattern, PatternError};
+pub use predicate::{FieldMatch, FieldTest};
+pub use table::{Lookup, Table};
+
+use http::Method;
+use ipnet::IpNet;
+
+/// What a request must be like. The rule's place in the slice given to [`Table::new`] is its name.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// One of these hosts; empty = any.
+    pub hosts: Vec<HostPattern>,
+    /// This path.
+    pub path: PathPattern,
+    /// One of these methods; empty = any. `GET` does not include `HEAD`.
+    pub methods: Vec<Method>,
+    /// All of these fields.
+    pub headers: Vec<FieldMatch>,
+    /// All of these query parameters.
+    pub query: Vec<FieldMatch>,
+    /// A client address in one of these networks; empty = any.
+    pub client_ip: Vec<IpNet>,
+}
+
+#[cfg(test)]
+mod tests;

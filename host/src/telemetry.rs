@@ -1,0 +1,27 @@
+//! What the gateway tells its operator: metrics, the access log, the log, and events that are both.
+//!
+//! It knows names and numbers; not what a route, a plugin or an upstream does, and it opens no socket: another module
+//! serves what [`Telemetry::render`] writes. All metrics are listed in `docs/metrics.md`.
+
+pub mod access_log;
+mod catalogue;
+mod cell;
+pub mod events;
+mod exposition;
+mod family;
+pub mod log;
+pub mod plugin_metrics;
+pub mod plugin_stats;
+mod process;
+pub mod registry;
+mod render;
+mod series;
+mod spool;
+pub mod stats;
+
+pub use access_log::{AccessBuffer, AccessFormat, AccessLog, AccessRecord};
+pub use exposition::CONTENT_TYPE;
+pub use plugin_stats::{FaultKind, Hook, PluginState, PluginStats};
+pub use registry::{BACKGROUND, Telemetry};
+pub use series::MetricKind;
+pub use stats::{End, Finished, ListenerStats, RouteStats, UpstreamFailure, UpstreamStats};

@@ -1,0 +1,83 @@
+//! Names, kinds and help texts of the host's own metrics, in the order of the document.
+//!
+//! It knows no values. `docs/metrics.md` lists the same metrics for people; a test compares the two.
+
+/// One metric of the host.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Description {
+    pub(super) name: &'static str,
+    pub(super) kind: &'static str,
+    pub(super) help: &'static str,
+}
+
+macro_rules! catalogue {
+    ($($constant:ident = $kind:ident $name:literal, $help:literal;)*) => {
+        $(pub(super) const $constant: Description =
+            Description { name: $name, kind: stringify!($kind), help: $help };)*
+
+        /// All of them.
+        #[cfg(test)]
+        pub(super) const ALL: &[Description] = &[$($constant),*];
+    };
+}
+
+catalogue! {
+    ROUTE_DURATION = histogram "http_server_request_duration_seconds",
+        "Time from the first byte of a request to the last byte of its response.";
+    ROUTE_REQUESTS = counter "portcullis_http_requests_total", "Exchanges by class of the status sent.";
+    ROUTE_BYTES_IN = counter "portcullis_http_request_bytes_total", "Body bytes received from clients.";
+    ROUTE_BYTES_OUT = counter "portcullis_http_response_bytes_total", "Body bytes sent to clients.";
+    ROUTE_ABORTED = counter "portcullis_http_aborted_total", "Exchanges that did not come to their end.";
+    ERRORS = counter "portcullis_http_errors_total", "Error answers by stable code and by origin.";
+    PLUGIN_CALLS = counter "portcullis_plugin_calls_total", "Calls of a plugin's hooks.";
+    PLUGIN_TIME = counter "portcullis_plugin_duration_seconds_total", "Time spent in a plugin's hooks.";
+    PLUGIN_FAULTS = counter "portcullis_plugin_faults_total", "Calls that failed, by kind.";
+    PLUGIN_SKIPPED = counter "portcullis_plugin_skipped_total", "Exchanges that went on without the plugin.";
+    PLUGIN_REJECTED = counter "portcullis_plugin_rejected_total", "Exchanges answered 503 because of the plugin.";
+    PLUGIN_INSTANCES = gauge "portcullis_plugin_instances", "Instances alive.";
+    PLUGIN_CREATED = counter "portcullis_plugin_instances_created_total", "Instances made.";
+    PLUGIN_STATE = gauge "portcullis_plugin_state", "1 for the state that the plugin entry is in, else 0.";
+    UPSTREAM_DURATION = histogram "portcullis_upstream_duration_seconds",
+        "Time from the sending of a try to its response head.";
+    UPSTREAM_REQUESTS = counter "portcullis_upstream_requests_total", "Tries sent to an upstream.";
+    UPSTREAM_RETRIES = counter "portcullis_upstream_retries_total", "Tries that were not the first of their exchange.";
+    UPSTREAM_CONNECTS = counter "portcullis_upstream_connects_total", "Connections opened to an upstream.";
+    UPSTREAM_FAILURES = counter "portcullis_upstream_failures_total", "Tries without a response, by kind.";
+    LISTENER_OPENED = counter "portcullis_listener_connections_total", "Connections accepted.";
+    LISTENER_OPEN = gauge "portcullis_listener_connections", "Connections open.";
+    LISTENER_REFUSED = counter "portcullis_listener_refused_total", "Connections closed at once.";
+    GENERATION = gauge "portcullis_generation", "Number of the configuration in force.";
+    RELOADS = counter "portcullis_reloads_total", "Reloads by result.";
+    LAST_RELOAD_OK = gauge "portcullis_last_reload_success", "1 if the latest reload was applied, else 0.";
+    LAST_RELOAD_TIME = gauge "portcullis_last_reload_timestamp_seconds", "Unix time of the latest reload.";
+    UPTIME = gauge "portcullis_uptime_seconds", "Time since the process started.";
+    BUILD = gauge "portcullis_build_info", "1, with the version of the gateway.";
+    ACCESS_LOG_DROPPED = counter "portcullis_access_log_dropped_total",
+        "Access log lines dropped, for the writer was too slow or failed.";
+    LOG_DROPPED = counter "portcullis_log_dropped_total",
+        "Log lines dropped, for the writer was too slow or failed.";
+    PROCESS_START = gauge "process_start_time_seconds", "Unix time at which the process started.";
+    PROCESS_CPU = counter "process_cpu_seconds_total", "CPU time of the process, user and system.";
+    PROCESS_RESIDENT = gauge "process_resident_memory_bytes", "Resident memory of the process.";
+    PROCESS_FDS = gauge "process_open_fds", "Open file descriptors of the process.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manual_lists_every_metric_with_its_kind() {
+        let manual = include_str!("../../../docs/metrics.md");
+        for metric in ALL {
+            let row = format!("| `{}` | {} |", metric.name, metric.kind);
+            assert!(manual.contains(&row), "docs/metrics.md has no row `{row}`");
+        }
+        let rows = manual.lines().filter(|line| line.starts_with("| `")).count();
+        assert_eq!(
+            rows,
+            ALL.len(),
+            "docs/metrics.md lists a metric that is not there"
+        );
+    }
+}

@@ -1,0 +1,166 @@
+//! The endpoints of one upstream in one worker: whose turn it is, and sending a request to it. It refuses to know
+//! other workers.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Response;
+use http_body::Body;
+use tokio::time::Instant;
+
+use super::body::ResponseBody;
+use super::connect;
+use super::exchange::Await;
+use super::failure::{BoxError, Failure, FailureKind, Fault, RetrySafety};
+use super::pool::{Check, EndpointStats, Lease, Origin, Slot};
+use super::request::{Framing, RequestHead};
+use super::settings::{Endpoint, Settings};
+use super::upload::Upload;
+
+/// One upstream as one worker sees it: endpoints in turn, each with its pool of connections.
+#[derive(Debug)]
+pub struct Cluster {
+    settings: Arc<Settings>,
+    slots: Vec<Rc<Slot>>,
+    next: Cell<usize>,
+}
+
+impl Cluster {
+    /// A cluster without connections; they are opened when they are needed.
+    #[must_use]
+    pub fn new(settings: Arc<Settings>) -> Rc<Self> {
+        let now = Instant::now();
+        let slots = settings
+            .endpoints
+            .iter()
+            .map(|endpoint| Slot::new(endpoint, Arc::clone(&settings), now));
+        Rc::new(Self {
+            slots: slots.collect(),
+            settings,
+            next: Cell::new(0),
+        })
+    }
+
+    /// What the cluster was told.
+    #[must_use]
+    pub fn settings(&self) -> &Arc<Settings> {
+        &self.settings
+    }
+
+    /// The endpoints and their counters in this worker, in the order of the settings.
+    pub fn stats(&self) -> impl Iterator<Item = (&Endpoint, EndpointStats)> {
+        self.settings
+            .endpoints
+            .iter()
+            .zip(self.slots.iter().map(|slot| slot.stats()))
+    }
+
+    /// Drops idle connections that were kept for `max_idle_time` or closed by the peer. The worker calls it every
+    /// few seconds; it makes one system call per idle connection.
+    pub fn sweep(&self) {
+        let now = Instant::now();
+        for slot in &self.slots {
+            slot.sweep(now);
+        }
+    }
+
+    /// Sends a request and waits for the head of its response; interim responses are dropped.
+    ///
+    /// The endpoints take turns. If one cannot be connected, the others are tried, each once. A request that has no
+    /// body and an idempotent method is sent a second time, on a new connection, if a kept one turns out to be
+    /// closed (RFC 9112 section 9.3.1). The rest of the body is sent while the response's body is polled.
+    ///
+    /// # Errors
+    /// Every kind of [`FailureKind`]. The connection of a failed exchange is closed.
+    pub async fn send<B>(
+        self: &Rc<Self>,
+        head: RequestHead<'_>,
+        body: B,
+        deadline: Option<Instant>,
+    ) -> Result<Response<ResponseBody<B>>, Failure>
+    where
+        B: Body<Data = Bytes> + Unpin,
+        B::Error: Into<BoxError>,
+    {
+        head.check()
+            .map_err(|why| Fault::from(FailureKind::Unsendable(why)).at(RetrySafety::Unsent, None))?;
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            return Err(Fault::from(FailureKind::Deadline).at(RetrySafety::Unsent, None));
+        }
+        let mut upload = Upload::new(body);
+        let repeatable = upload.framing() == Framing::None && head.method.is_idempotent();
+        let check = if repeatable { Check::Cheap } else { Check::Thorough };
+        let turn = self.turn();
+        let kept = self.slots.get(turn).and_then(|slot| slot.reuse(check));
+        let mut lease = match kept {
+            Some(lease) => lease,
+            None => Box::pin(self.open(turn, deadline)).await?,
+        };
+        loop {
+            lease.connection.start(deadline);
+            head.write(upload.framing(), &mut lease.connection.write);
+            let mut wait = Await::default();
+            let settings = &*self.settings;
+            let result =
+                poll_fn(|cx| wait.poll_head(&mut lease.connection, &mut upload, head.method, settings, cx));
+            let fault = match result.await {
+                Ok(found) => {
+                    lease.connection.keep_alive = found.keep_alive;
+                    let mut response = Response::new(ResponseBody::new(lease, upload, found.framing));
+                    *response.status_mut() = found.status;
+                    *response.headers_mut() = found.headers;
+                    return Ok(response);
+                }
+                Err(fault) => fault,
+            };
+            let slot = Rc::clone(lease.slot());
+            let stale = fault.kind == FailureKind::Reset && lease.origin == Origin::Kept;
+            drop(lease);
+            if !(stale && repeatable) {
+                if fault.kind.is_upstreams() {
+                    slot.count_failure();
+                }
+                return Err(fault.unanswered(head.method, slot.label.clone()));
+            }
+            // Where one kept connection was closed, others are likely to be.
+            slot.sweep(Instant::now());
+            upload.rewind();
+            lease = Box::pin(self.open(turn, deadline)).await?;
+        }
+    }
+
+    /// The endpoint whose turn it is.
+    fn turn(&self) -> usize {
+        let turn = self.next.get();
+        self.next
+            .set(if turn + 1 < self.slots.len() { turn + 1 } else { 0 });
+        turn
+    }
+
+    /// Opens a connection to the endpoint at `turn` or, if that fails, to one of the others.
+    async fn open(&self, turn: usize, deadline: Option<Instant>) -> Result<Lease, Failure> {
+        let mut last = Fault::from(FailureKind::NoEndpoint).at(RetrySafety::Unsent, None);
+        for slot in self.slots.iter().cycle().skip(turn).take(self.slots.len()) {
+            match connect::open(slot, deadline).await {
+                Ok(lease) => return Ok(lease),
+                Err(fault) => {
+                    slot.count_failure();
+                    let over = fault.kind == FailureKind::Deadline;
+                    last = fault.at(RetrySafety::Unsent, Some(slot.label.clone()));
+                    if over {
+                        break;
+                    }
+                }
+            }
+        }
+        Err(last)
+    }
+
+    #[cfg(test)]
+    pub(super) fn slot(&self, index: usize) -> &Slot {
+        &self.slots[index]
+    }
+}

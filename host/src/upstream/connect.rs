@@ -1,0 +1,66 @@
+//! Opens a connection to one endpoint. It refuses to know which endpoint comes next.
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::{Instant, timeout_at};
+
+use super::connection::Connection;
+use super::failure::{FailureKind, Fault};
+use super::pool::{Lease, Slot, Ticket};
+use super::stream::Stream;
+
+/// How many addresses of a name are tried.
+const MAX_ADDRESSES: usize = 16;
+
+/// Resolves and connects, within the connect timeout and until `deadline` at most.
+///
+/// # Errors
+/// `Resolve`, `Connect`, `ConnectTimeout`, or `Deadline` if that came first.
+pub(super) async fn open(slot: &Rc<Slot>, deadline: Option<Instant>) -> Result<Lease, Fault> {
+    let ticket = Ticket::new(slot);
+    let now = Instant::now();
+    let limit = now.checked_add(slot.settings.connect_timeout);
+    let (due, kind) = match (limit, deadline) {
+        (Some(limit), Some(deadline)) if limit < deadline => (Some(limit), FailureKind::ConnectTimeout),
+        (_, Some(deadline)) => (Some(deadline), FailureKind::Deadline),
+        (limit, None) => (limit, FailureKind::ConnectTimeout),
+    };
+    if deadline.is_some_and(|deadline| deadline <= now) {
+        return Err(FailureKind::Deadline.into());
+    }
+    let tcp = match due {
+        Some(due) => timeout_at(due, connect(slot))
+            .await
+            .map_err(|_| Fault::from(kind))??,
+        None => connect(slot).await?,
+    };
+    let connection = Connection::new(Stream::Tcp(tcp), Instant::now());
+    Ok(Lease::fresh(connection, ticket))
+}
+
+async fn connect(slot: &Slot) -> Result<TcpStream, Fault> {
+    if let Some(address) = slot.address {
+        return connect_to(address)
+            .await
+            .map_err(|error| Fault::with(FailureKind::Connect, error));
+    }
+    let found = lookup_host((slot.host.as_str(), slot.port)).await;
+    let addresses = found.map_err(|error| Fault::with(FailureKind::Resolve, error))?;
+    let mut last = Fault::from(FailureKind::Resolve);
+    for address in addresses.take(MAX_ADDRESSES) {
+        match connect_to(address).await {
+            Ok(tcp) => return Ok(tcp),
+            Err(error) => last = Fault::with(FailureKind::Connect, error),
+        }
+    }
+    Err(last)
+}
+
+async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
+    let tcp = TcpStream::connect(address).await?;
+    tcp.set_nodelay(true)?;
+    Ok(tcp)
+}

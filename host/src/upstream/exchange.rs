@@ -1,0 +1,122 @@
+//! The first half of an exchange: the request goes out until the head of the response is there. It refuses to know
+//! pools and retries.
+
+use std::io;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::Method;
+use http_body::Body;
+
+use super::connection::{Connection, Expired};
+use super::failure::{BoxError, FailureKind, Fault};
+use super::fields::Lines;
+use super::response::{self, ResponseHead};
+use super::settings::Settings;
+use super::upload::{Step, Upload};
+
+/// How many interim responses may come before the response.
+const MAX_INTERIM: u8 = 16;
+
+/// Waits for the head of a response.
+#[derive(Debug, Default)]
+pub(super) struct Await {
+    lines: Lines<{ response::USUAL_LINES }>,
+    interim: u8,
+}
+
+impl Await {
+    /// Sends what can be sent and reads until the head is complete. The rest of the upload goes on with the body.
+    pub(super) fn poll_head<B>(
+        &mut self,
+        connection: &mut Connection,
+        upload: &mut Upload<B>,
+        method: &Method,
+        settings: &Settings,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<ResponseHead, Fault>>
+    where
+        B: Body<Data = Bytes> + Unpin,
+        B::Error: Into<BoxError>,
+    {
+        loop {
+            let step = upload
+                .step(connection, cx)
+                .map_err(|error| Fault::with(FailureKind::RequestBody, error))?;
+            if let Some(head) = self.take_head(connection, method, settings)? {
+                return Poll::Ready(Ok(head));
+            }
+            match connection.poll_fill(0, cx) {
+                Poll::Ready(Ok(count)) if count > 0 => {}
+                Poll::Ready(end) => return Poll::Ready(Err(closed(connection, end.err()))),
+                Poll::Pending if step == Step::Again => {}
+                Poll::Pending => {
+                    let (timeout, kind) = match step {
+                        Step::AwaitsBody => (settings.idle_timeout, FailureKind::RequestStalled),
+                        Step::AwaitsUpstream => (settings.idle_timeout, FailureKind::IdleTimeout),
+                        Step::Done | Step::Again => {
+                            (settings.first_byte_timeout, FailureKind::FirstByteTimeout)
+                        }
+                    };
+                    // Bytes of an incomplete head are no progress: a head that trickles in is too late all the same.
+                    return connection.poll_expired(timeout, cx).map(|expired| {
+                        Err(match expired {
+                            Expired::Timeout => kind.into(),
+                            Expired::Deadline => FailureKind::Deadline.into(),
+                        })
+                    });
+                }
+            }
+        }
+    }
+
+    /// The head of the response, if it is complete in the buffer. Interim responses are dropped.
+    fn take_head(
+        &mut self,
+        connection: &mut Connection,
+        method: &Method,
+        settings: &Settings,
+    ) -> Result<Option<ResponseHead>, Fault> {
+        while !connection.read.is_empty() {
+            let end = self
+                .lines
+                .find(&connection.read)
+                .map_err(|_| Fault::malformed("bare LF in the head"))?;
+            let length = end.unwrap_or(connection.read.len());
+            if length > settings.max_header_bytes {
+                return Err(FailureKind::HeadTooLarge.into());
+            }
+            if end.is_none() {
+                return Ok(None);
+            }
+            let bytes = connection.read.split_to(length).freeze();
+            let head = response::parse(&bytes, &self.lines, method, settings.max_headers)?;
+            if !head.status.is_informational() {
+                return Ok(Some(head));
+            }
+            if head.status == http::StatusCode::SWITCHING_PROTOCOLS {
+                return Err(Fault::malformed("an upgrade that was not asked for"));
+            }
+            if self.interim == MAX_INTERIM {
+                return Err(Fault::malformed("too many interim responses"));
+            }
+            self.interim += 1;
+            self.lines = Lines::default();
+            connection.touch();
+        }
+        Ok(None)
+    }
+}
+
+/// The fault of a connection that ended before a complete head.
+fn closed(connection: &mut Connection, error: Option<io::Error>) -> Fault {
+    let kind = if connection.heard {
+        FailureKind::Truncated
+    } else {
+        FailureKind::Reset
+    };
+    match error.or_else(|| connection.write_error.take()) {
+        Some(error) => Fault::with(kind, error),
+        None => kind.into(),
+    }
+}

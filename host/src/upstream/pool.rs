@@ -1,0 +1,203 @@
+//! The idle connections and the counters of one endpoint. It refuses to know other endpoints and how connections
+//! are made.
+
+use std::cell::{Cell, RefCell};
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::connection::Connection;
+use super::settings::{Endpoint, Settings};
+
+/// The counters of one endpoint in one worker, as they stood when they were read.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct EndpointStats {
+    /// Connections that were opened.
+    pub connects: u64,
+    /// Exchanges that began on a connection that was kept.
+    pub reuses: u64,
+    /// Connects and exchanges that failed by the upstream's doing; see
+    /// [`FailureKind::is_upstreams`](super::FailureKind::is_upstreams).
+    pub failures: u64,
+    /// Idle connections that are kept now.
+    pub idle: usize,
+    /// Exchanges that use the endpoint now, from connecting to the end of the response body.
+    pub in_flight: usize,
+}
+
+/// One endpoint of a cluster.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) settings: Arc<Settings>,
+    pub(super) host: String,
+    pub(super) port: u16,
+    /// The address, when the host is one.
+    pub(super) address: Option<SocketAddr>,
+    /// `host:port`, for failures.
+    pub(super) label: Arc<str>,
+    #[expect(
+        clippy::vec_box,
+        reason = "a connection moves between pool and exchange as a pointer, not as a copy"
+    )]
+    idle: RefCell<Vec<Box<Connection>>>,
+    swept_at: Cell<Instant>,
+    connects: Cell<u64>,
+    reuses: Cell<u64>,
+    failures: Cell<u64>,
+    in_flight: Cell<usize>,
+}
+
+/// How sure a kept connection must be open before it is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Check {
+    /// As far as the runtime knows: the request can be repeated.
+    Cheap,
+    /// As the kernel knows: the request cannot be repeated.
+    Thorough,
+}
+
+impl Slot {
+    pub(super) fn new(endpoint: &Endpoint, settings: Arc<Settings>, now: Instant) -> Rc<Self> {
+        let host = endpoint
+            .host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'));
+        let host = host.unwrap_or(&endpoint.host).to_owned();
+        Rc::new(Self {
+            address: host
+                .parse::<IpAddr>()
+                .ok()
+                .map(|ip| SocketAddr::new(ip, endpoint.port)),
+            host,
+            port: endpoint.port,
+            label: endpoint.to_string().into(),
+            settings,
+            idle: RefCell::new(Vec::new()),
+            swept_at: Cell::new(now),
+            connects: Cell::new(0),
+            reuses: Cell::new(0),
+            failures: Cell::new(0),
+            in_flight: Cell::new(0),
+        })
+    }
+
+    pub(super) fn stats(&self) -> EndpointStats {
+        EndpointStats {
+            connects: self.connects.get(),
+            reuses: self.reuses.get(),
+            failures: self.failures.get(),
+            idle: self.idle.borrow().len(),
+            in_flight: self.in_flight.get(),
+        }
+    }
+
+    pub(super) fn count_failure(&self) {
+        self.failures.set(self.failures.get() + 1);
+    }
+
+    /// Takes the connection that was kept last, dropping those that were closed meanwhile.
+    pub(super) fn reuse(self: &Rc<Self>, check: Check) -> Option<Lease> {
+        loop {
+            let connection = self.idle.borrow_mut().pop()?;
+            let open = match check {
+                Check::Cheap => connection.seems_idle(),
+                Check::Thorough => connection.is_idle(),
+            };
+            if open {
+                self.reuses.set(self.reuses.get() + 1);
+                return Some(Lease {
+                    connection,
+                    ticket: Ticket::new(self),
+                    origin: Origin::Kept,
+                });
+            }
+        }
+    }
+
+    /// Drops idle connections that were closed by the peer, have unasked-for bytes, or are too old.
+    pub(super) fn sweep(&self, now: Instant) {
+        self.swept_at.set(now);
+        let keep = self.settings.max_idle_time;
+        self.idle.borrow_mut().retain(|connection| {
+            now.saturating_duration_since(connection.idle_since) < keep && connection.is_idle()
+        });
+    }
+
+    /// Puts a connection into the pool, if there is room.
+    pub(super) fn keep(&self, mut connection: Box<Connection>) {
+        let mut idle = self.idle.borrow_mut();
+        if idle.len() < self.settings.max_idle {
+            connection.park(self.swept_at.get());
+            idle.push(connection);
+        }
+    }
+}
+
+/// A connection that an exchange uses. Dropping it closes the connection.
+#[derive(Debug)]
+pub(super) struct Lease {
+    pub(super) connection: Box<Connection>,
+    ticket: Ticket,
+    pub(super) origin: Origin,
+}
+
+/// Where a connection comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    Fresh,
+    /// From the pool: the upstream may have closed it in the meantime.
+    Kept,
+}
+
+impl Lease {
+    /// The lease of a connection that was just made.
+    pub(super) fn fresh(connection: Box<Connection>, ticket: Ticket) -> Self {
+        let slot = &ticket.0;
+        slot.connects.set(slot.connects.get() + 1);
+        Self {
+            connection,
+            ticket,
+            origin: Origin::Fresh,
+        }
+    }
+
+    pub(super) fn slot(&self) -> &Rc<Slot> {
+        &self.ticket.0
+    }
+
+    /// Ends the exchange and keeps the connection for the next one.
+    pub(super) fn keep(self) {
+        let Self {
+            connection, ticket, ..
+        } = self;
+        ticket.0.keep(connection);
+    }
+}
+
+/// Counts an exchange as in flight until it is dropped.
+#[derive(Debug)]
+pub(super) struct Ticket(Rc<Slot>);
+
+impl Ticket {
+    pub(super) fn new(slot: &Rc<Slot>) -> Self {
+        slot.in_flight.set(slot.in_flight.get() + 1);
+        Self(Rc::clone(slot))
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.0.in_flight.set(self.0.in_flight.get().saturating_sub(1));
+    }
+}
+
+#[cfg(test)]
+impl Slot {
+    /// Puts a stream without sockets into the pool, for tests that pause time.
+    pub(super) fn adopt(&self, stream: tokio::io::DuplexStream) {
+        let stream = super::stream::Stream::Memory(stream);
+        self.keep(Connection::new(stream, self.swept_at.get()));
+    }
+}

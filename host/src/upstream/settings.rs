@@ -1,0 +1,72 @@
+//! What a cluster is told: endpoints, times and limits. It refuses to know where they were written.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The settings of one upstream. They do not change while a [`Cluster`](super::Cluster) lives.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The upstream's name, for logs and metrics.
+    pub name: Arc<str>,
+    /// The servers, used in turn.
+    pub endpoints: Vec<Endpoint>,
+    /// The time for one endpoint to resolve and connect.
+    pub connect_timeout: Duration,
+    /// The time between the last progress of the request (or an interim response) and the complete head of the
+    /// response. It does not run while a request body is still being sent: that is `idle_timeout`'s part.
+    pub first_byte_timeout: Duration,
+    /// The time between two pieces of a body, in either direction.
+    pub idle_timeout: Duration,
+    /// How many idle connections are kept per worker and endpoint.
+    pub max_idle: usize,
+    /// How long an idle connection is kept. It may be dropped earlier, by at most the time between two calls of
+    /// [`Cluster::sweep`](super::Cluster::sweep).
+    pub max_idle_time: Duration,
+    /// The size in bytes of a response head, and of a trailer section, that is still accepted.
+    pub max_header_bytes: usize,
+    /// The number of fields in a response head, and in a trailer section, that is still accepted.
+    pub max_headers: usize,
+}
+
+/// One server of an upstream.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    /// An IP address (an IPv6 one with or without brackets) or a name, which is resolved at every connect.
+    pub host: String,
+    /// The TCP port.
+    pub port: u16,
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') && !self.host.starts_with('[') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_written_as_an_authority() {
+        for (host, want) in [
+            ("::1", "[::1]:80"),
+            ("[::1]", "[::1]:80"),
+            ("a.example", "a.example:80"),
+        ] {
+            assert_eq!(
+                Endpoint {
+                    host: host.to_owned(),
+                    port: 80
+                }
+                .to_string(),
+                want
+            );
+        }
+    }
+}

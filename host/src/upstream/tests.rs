@@ -1,0 +1,8 @@
+//! The client against scripted servers: raw bytes on one side, the public API on the other.
+
+mod backpressure;
+mod framing;
+mod pooling;
+mod script;
+mod timeouts;
+mod uploads;

@@ -1,0 +1,90 @@
+//! The hooks: one trait each, which is how [`#[portcullis::plugin]`](crate::plugin) splits the methods that stand
+//! in the one impl block. Knows no host.
+//!
+//! In that block a hook is written without the last parameter, or with `state: Option<State>` in its place; the return
+//! type is anything that [`IntoVerdict`] turns into the hook's verdict. No call is made to a hook that is not there.
+//!
+//! | method | when | verdict |
+//! |---|---|---|
+//! | `on_request(&mut self, &mut Request)` | request head, in pipeline order | [`Action`] |
+//! | `on_request_body(&mut self, &mut Request, Blob)` | whole request body, decoded; request still editable | [`BodyAction`] |
+//! | `on_response(&mut self, &mut Response)` | response head, in reverse order | [`ResponseAction`] |
+//! | `on_response_body(&mut self, &mut Response, Blob)` | whole response body, decoded | [`ResponseBodyAction`] |
+//! | `on_error(&mut self, &GatewayError)` | the gateway is about to answer with an error | [`ErrorAction`] |
+//! | `on_finish(&mut self, &Finished)` | after the last byte, off the request path | none |
+//! | `respond(&mut self, &Request, Blob)` | in place of an upstream | [`Answer`] |
+
+use crate::verdict::Done;
+use crate::{
+    Action, Answer, Blob, BodyAction, ErrorAction, Finished, GatewayError, IntoVerdict, Kept, Plugin,
+    Request, Response, ResponseAction, ResponseBodyAction,
+};
+
+/// Request head, in pipeline order.
+pub trait OnRequest: Plugin {
+    /// What the method returns.
+    type Output: IntoVerdict<Action<Self::State>>;
+
+    /// Reads and edits the request, and decides how it goes on.
+    fn on_request(&mut self, request: &mut Request) -> Self::Output;
+}
+
+/// Whole request body, decoded and buffered once for all stages, up to the entry's `max-body`.
+pub trait OnRequestBody: Plugin {
+    /// What the method returns.
+    type Output: IntoVerdict<BodyAction<Self::State>>;
+
+    /// Reads the body and decides how the request goes on; its head can still be edited.
+    fn on_request_body(&mut self, request: &mut Request, body: Blob, kept: Kept<Self::State>)
+    -> Self::Output;
+}
+
+/// Response head, in reverse pipeline order.
+pub trait OnResponse: Plugin {
+    /// What the method returns.
+    type Output: IntoVerdict<ResponseAction>;
+
+    /// Reads and edits the response.
+    fn on_response(&mut self, response: &mut Response, kept: Kept<Self::State>) -> Self::Output;
+}
+
+/// Whole response body, decoded and buffered, up to the entry's `max-body`.
+pub trait OnResponseBody: Plugin {
+    /// What the method returns.
+    type Output: IntoVerdict<ResponseBodyAction>;
+
+    /// Reads the body; the response's head can still be edited.
+    fn on_response_body(
+        &mut self,
+        response: &mut Response,
+        body: Blob,
+        kept: Kept<Self::State>,
+    ) -> Self::Output;
+}
+
+/// The gateway is about to answer with an error: no route, refused, timeout, plugin fault ...
+pub trait OnError: Plugin {
+    /// What the method returns.
+    type Output: IntoVerdict<ErrorAction>;
+
+    /// Decides whether the error goes out as it is. The first stage that replaces it wins.
+    fn on_error(&mut self, error: &GatewayError, kept: Kept<Self::State>) -> Self::Output;
+}
+
+/// After the last byte, off the request path.
+pub trait OnFinish: Plugin {
+    /// What the method returns: nothing, or a `Result` whose error is logged.
+    type Output: IntoVerdict<Done>;
+
+    /// Looks back on the exchange.
+    fn on_finish(&mut self, finished: &Finished, kept: Kept<Self::State>) -> Self::Output;
+}
+
+/// Answers in place of an upstream: `upstream = { plugin = "NAME" }`.
+pub trait Respond: Plugin {
+    /// What the method returns.
+    type Output: IntoVerdict<Answer>;
+
+    /// Answers the request.
+    fn respond(&mut self, request: &Request, body: Blob) -> Self::Output;
+}

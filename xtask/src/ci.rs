@@ -1,0 +1,99 @@
+//! `cargo xtask ci`: everything that has to pass before a change goes in, cheapest first. Stops at the first
+//! step that fails, and says how long each took.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::arguments::Arguments;
+use crate::toolchain::{self, WASM_TARGET};
+use crate::tree::Tree;
+use crate::{command, demo, guests, plugins, say, test, tidy};
+
+/// What a step runs.
+type Run = fn(&Tree) -> Result<()>;
+
+/// The steps, in order.
+const STEPS: &[(&str, Run)] = &[
+    ("fmt", format),
+    ("clippy", clippy),
+    ("clippy-wasm", clippy_wasm),
+    ("tidy", |tree| tidy::run(tree, &[])),
+    ("test", |tree| test::run(tree, &[])),
+    ("demo", |tree| demo::run(tree, &["--check".to_owned()])),
+    ("doc", documentation),
+    ("deny", deny),
+];
+
+/// Runs the command.
+pub(crate) fn run(tree: &Tree, words: &[String]) -> Result<()> {
+    Arguments::new(words).finish()?;
+    let mut summary = String::new();
+    let mut outcome = Ok(());
+    for (name, step) in STEPS {
+        say::step(&format!("ci: {name}"));
+        let (result, took) = timed(|| step(tree));
+        let verdict = if result.is_ok() { "ok" } else { "FAILED" };
+        writeln!(summary, "  {name:<12} {verdict:<7} {:>7.1} s", took.as_secs_f64())?;
+        if result.is_err() {
+            outcome = result.with_context(|| format!("ci stopped at `{name}`"));
+            break;
+        }
+    }
+    say::text(&format!("ci:\n{summary}"));
+    outcome
+}
+
+#[expect(
+    clippy::disallowed_types,
+    reason = "nothing here runs on tokio; this is wall time for a person"
+)]
+fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let start = std::time::Instant::now();
+    let result = work();
+    (result, start.elapsed())
+}
+
+fn format(tree: &Tree) -> Result<()> {
+    command::run(command::cargo(tree).args(["fmt", "--all", "--check"]))
+}
+
+fn clippy(tree: &Tree) -> Result<()> {
+    command::run(command::cargo(tree).args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]))
+}
+
+/// What runs in the sandbox, as it is compiled for it.
+fn clippy_wasm(tree: &Tree) -> Result<()> {
+    toolchain::ensure_wasm_target(tree)?;
+    let mut cargo = command::cargo(tree);
+    cargo.args(["clippy", "--target", WASM_TARGET, "-p", "portcullis-sdk"]);
+    for component in plugins::all(tree)?.into_iter().chain(guests::rust(tree)?) {
+        cargo.args(["-p", &component.package]);
+    }
+    command::run(cargo.args(["--", "-D", "warnings"]))
+}
+
+fn documentation(tree: &Tree) -> Result<()> {
+    command::run(
+        command::cargo(tree)
+            .args(["doc", "--workspace", "--no-deps"])
+            .env("RUSTDOCFLAGS", "-D warnings"),
+    )
+}
+
+fn deny(tree: &Tree) -> Result<()> {
+    let tool = toolchain::ensure_cargo_deny(tree)?;
+    command::run(
+        std::process::Command::new(tool)
+            .args(["--workspace", "check"])
+            .current_dir(tree.root()),
+    )
+}
