@@ -12,7 +12,6 @@ use std::sync::Arc;
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, LogFormat};
-use crate::engine::Engine;
 use crate::gateway::{Gateway, Options};
 use crate::plugin::{Loader, Registry, Summary};
 use crate::store::Stores;
@@ -125,7 +124,7 @@ fn check(path: &Path) -> anyhow::Result<()> {
         eprintln!("{warning}");
     }
     let (routes, plugins) = (config.routes.len(), config.plugins.len());
-    let mut registry = Registry::new(loader()?, path);
+    let mut registry = Registry::new(loader(), path);
     let slots = registry.resolve(&config);
     let generation = crate::gateway::Generation::new(0, config, slots);
     let mut wrong = 0;
@@ -165,7 +164,7 @@ fn inspect(path: &Path) -> anyhow::Result<()> {
         hooks,
         imports,
         manifest,
-    } = loader()?
+    } = loader()
         .inspect(&bytes)
         .map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))?;
     let list = |items: &[String]| {
@@ -191,11 +190,6 @@ fn inspect(path: &Path) -> anyhow::Result<()> {
 }
 
 /// A loader that keeps nothing.
-fn loader() -> anyhow::Result<Loader> {
-    let telemetry = Arc::new(Telemetry::new(1));
-    Ok(Loader::new(
-        Engine::new(None)?,
-        Arc::new(Stores::new()),
-        telemetry,
-    ))
+fn loader() -> Loader {
+    Loader::new(None, 1, Arc::new(Stores::new()), Arc::new(Telemetry::new(1)))
 }

@@ -17,8 +17,10 @@ mod secret;
 mod source;
 mod suggest;
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
+use sha2::Digest;
 use toml::de::DeTable;
 
 pub use diagnostic::{Diagnostic, Excerpt, Problems, Severity};
@@ -43,15 +45,24 @@ pub const MAX_FILE: u64 = 1 << 20;
 /// # Errors
 /// Everything that is wrong with the file, also that it cannot be read, is larger than [`MAX_FILE`] or is not UTF-8.
 pub fn load(path: &Path) -> Result<Config, Problems> {
+    load_watching(path).0
+}
+
+/// As [`load`], with every file and folder that was looked at, missing ones included: a change of one of them may put a
+/// wrong configuration right.
+pub fn load_watching(path: &Path) -> (Result<Config, Problems>, BTreeSet<PathBuf>) {
     match reference::read_text(path, MAX_FILE) {
-        Ok(text) => parse(path, &text, &ProcessEnvironment),
-        Err(error) => Err(Problems(vec![Diagnostic {
-            severity: Severity::Error,
-            origin: Origin::whole(path),
-            message: error.to_string(),
-            help: None,
-            excerpt: None,
-        }])),
+        Ok(text) => parse_watching(path, &text, &ProcessEnvironment),
+        Err(error) => {
+            let problem = Diagnostic {
+                severity: Severity::Error,
+                origin: Origin::whole(path),
+                message: error.to_string(),
+                help: None,
+                excerpt: None,
+            };
+            (Err(Problems(vec![problem])), BTreeSet::from([path.to_path_buf()]))
+        }
     }
 }
 
@@ -61,6 +72,14 @@ pub fn load(path: &Path) -> Result<Config, Problems> {
 /// # Errors
 /// Everything that is wrong, in the order of the file, and its warnings. A syntax error comes alone.
 pub fn parse(file: &Path, text: &str, environment: &dyn Environment) -> Result<Config, Problems> {
+    parse_watching(file, text, environment).0
+}
+
+fn parse_watching(
+    file: &Path,
+    text: &str,
+    environment: &dyn Environment,
+) -> (Result<Config, Problems>, BTreeSet<PathBuf>) {
     // The tables of a text with syntax errors serve to mask what stands beside the error.
     let (tables, errors) = DeTable::parse_recoverable(text);
     let tables = tables.into_inner();
@@ -68,27 +87,29 @@ pub fn parse(file: &Path, text: &str, environment: &dyn Environment) -> Result<C
     if let Some(error) = errors.first() {
         let span = error.span().unwrap_or(0..0);
         let problem = source.diagnostic(Severity::Error, &span, error.message().to_owned());
-        return Err(Problems(vec![problem]));
+        return (Err(Problems(vec![problem])), BTreeSet::from([file.to_path_buf()]));
     }
     let scope = Scope::new(file, source, environment);
     let checked = check::check(&scope, &tables);
-    let (found, mut inputs) = scope.into_found();
+    let (found, mut inputs, content) = scope.into_found();
+    inputs.insert(file.to_path_buf());
     if found
         .iter()
         .any(|diagnostic| diagnostic.severity == Severity::Error)
     {
-        return Err(Problems(found));
+        return (Err(Problems(found)), inputs);
     }
-    inputs.insert(file.to_path_buf());
-    Ok(Config {
+    let config = Config {
         gateway: checked.gateway,
         listeners: checked.listeners,
         plugins: checked.plugins,
         routes: checked.routes,
         upstreams: checked.upstreams,
-        inputs: inputs.into_iter().collect(),
+        inputs: inputs.iter().cloned().collect(),
+        fingerprint: content.chain_update(text).finalize().into(),
         warnings: found,
-    })
+    };
+    (Ok(config), inputs)
 }
 
 #[cfg(test)]

@@ -22,8 +22,13 @@ pub use self::ticker::TICK;
 pub const MAX_MEMORY: u64 = 4 << 30;
 /// Largest component that is accepted, in bytes.
 pub const MAX_COMPONENT: u64 = 64 << 20;
-/// Live instances of all plugins in one process.
-const MAX_INSTANCES: u32 = 4_000;
+/// Live instances of all plugins that the pool has room for, for each worker: each reserves address space
+/// (4 GiB a memory, so that guests need no bounds checks), not memory.
+const INSTANCES_PER_WORKER: u32 = 128;
+/// The same for the whole process, at most.
+const MAX_INSTANCES: u32 = 8_192;
+/// A smaller pool is not worth having.
+const MIN_INSTANCES: u32 = 8;
 
 /// Why the engine or a component could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -94,8 +99,8 @@ impl Engine {
     ///
     /// # Errors
     /// When this CPU or kernel refuses the configuration, or no thread can be started.
-    pub fn new(cache_dir: Option<PathBuf>) -> Result<Self, EngineError> {
-        let inner = wasmtime::Engine::new(&settings()).map_err(|e| EngineError::Engine(format!("{e:#}")))?;
+    pub fn new(cache_dir: Option<PathBuf>, workers: usize) -> Result<Self, EngineError> {
+        let inner = start(workers)?;
         let ticker = ticker::Ticker::start(&inner).map_err(EngineError::Ticker)?;
         let cache = AotCache::new(cache_dir, &inner);
         Ok(Self {
@@ -117,25 +122,24 @@ impl Engine {
         &self.cache
     }
 
-    /// Makes a component of the bytes of a `.wasm` file: from the cache if it was compiled before, else by
+    /// Makes a component of the bytes of a `.wasm` file, which have this hash: from the cache if it was compiled before, else by
     /// compiling (20 ms for 15 KB, seconds for megabytes: never on the request path).
     ///
     /// # Errors
     /// When the bytes are no valid component or too large.
-    pub fn compile(&self, bytes: &[u8]) -> Result<(Component, ContentHash), EngineError> {
+    pub fn compile(&self, bytes: &[u8], hash: ContentHash) -> Result<Component, EngineError> {
         let size = bytes.len() as u64;
         if size > MAX_COMPONENT {
             return Err(EngineError::TooLarge { size });
         }
         check_preamble(bytes)?;
-        let hash = ContentHash::of(bytes);
         if let Some(component) = self.cache.load(&self.inner, hash) {
-            return Ok((component, hash));
+            return Ok(component);
         }
         let component =
             Component::from_binary(&self.inner, bytes).map_err(|e| EngineError::Compile(format!("{e:#}")))?;
         self.cache.store(&component, hash);
-        Ok((component, hash))
+        Ok(component)
     }
 }
 
@@ -156,12 +160,44 @@ fn check_preamble(bytes: &[u8]) -> Result<(), EngineError> {
     Err(EngineError::NotAComponent(text.to_owned()))
 }
 
-fn settings() -> Config {
+/// Starts wasmtime with the largest pool that this machine has the address space for: containers and
+/// debuggers may allow little. Without a pool instances are made one by one, which costs about 30 us each.
+fn start(workers: usize) -> Result<wasmtime::Engine, EngineError> {
+    let workers = u32::try_from(workers.max(1)).unwrap_or(u32::MAX);
+    let mut instances = workers.saturating_mul(INSTANCES_PER_WORKER).min(MAX_INSTANCES);
+    while instances >= MIN_INSTANCES {
+        match wasmtime::Engine::new(&settings(Some(instances))) {
+            Ok(engine) => return Ok(engine),
+            Err(error) => {
+                tracing::debug!(instances, error = format!("{error:#}"), "the instance pool does not fit");
+                instances /= 4;
+            }
+        }
+    }
+    tracing::warn!("there is no address space for an instance pool; plugin instances start more slowly");
+    wasmtime::Engine::new(&settings(None)).map_err(|e| EngineError::Engine(format!("{e:#}")))
+}
+
+fn settings(instances: Option<u32>) -> Config {
+    let mut config = Config::new();
+    config
+        .memory_init_cow(true)
+        .epoch_interruption(true)
+        .concurrency_support(false)
+        // One core at most is taken from the traffic while a plugin compiles.
+        .parallel_compilation(false);
+    if let Some(instances) = instances {
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(instances)));
+    }
+    config
+}
+
+fn pool(instances: u32) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(MAX_INSTANCES)
-        .total_core_instances(MAX_INSTANCES * 4)
-        .total_memories(MAX_INSTANCES * 2)
-        .total_tables(MAX_INSTANCES * 4)
+    pool.total_component_instances(instances)
+        .total_core_instances(instances * 4)
+        .total_memories(instances * 2)
+        .total_tables(instances * 4)
         .total_stacks(1_000)
         .max_core_instances_per_component(50)
         .max_memories_per_component(8)
@@ -173,15 +209,7 @@ fn settings() -> Config {
         .linear_memory_keep_resident(64 << 10)
         .table_keep_resident(64 << 10)
         .pagemap_scan(Enabled::Auto);
-    let mut config = Config::new();
-    config
-        .memory_init_cow(true)
-        .epoch_interruption(true)
-        .concurrency_support(false)
-        // One core at most is taken from the traffic while a plugin compiles.
-        .parallel_compilation(false)
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
-    config
+    pool
 }
 
 #[cfg(test)]
@@ -190,8 +218,8 @@ mod tests {
 
     #[test]
     fn what_is_no_component_is_refused_by_name() {
-        let engine = Engine::new(None).unwrap();
-        let text = |bytes: &[u8]| engine.compile(bytes).unwrap_err().to_string();
+        let engine = Engine::new(None, 1).unwrap();
+        let text = |bytes: &[u8]| engine.compile(bytes, ContentHash::of(bytes)).unwrap_err().to_string();
         assert!(text(b"").contains("half-written"));
         assert!(text(b"hello world").contains("magic number"));
         assert!(text(b"\0asm\x01\0\0\0").contains("core module"));
@@ -201,9 +229,10 @@ mod tests {
     #[test]
     fn an_empty_component_compiles_and_comes_back_from_the_cache() {
         let folder = tempfile::tempdir().unwrap();
-        let engine = Engine::new(Some(folder.path().join("aot"))).unwrap();
+        let engine = Engine::new(Some(folder.path().join("aot")), 1).unwrap();
         let bytes = b"\0asm\x0d\0\x01\0";
-        let (_, hash) = engine.compile(bytes).unwrap();
+        let hash = ContentHash::of(bytes);
+        engine.compile(bytes, hash).unwrap();
         assert!(engine.cache().load(engine.wasmtime(), hash).is_some());
         assert!(
             engine

@@ -3,6 +3,8 @@
 //! when, but no plugin, no guest, no socket.
 
 mod attributes;
+mod field;
+mod head;
 mod journal;
 mod text;
 
@@ -10,12 +12,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{HeaderName, HeaderValue};
+use http::header::HeaderValue;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, StatusCode, Version};
+use http::{HeaderMap, Method, Version};
 use tokio::time::Instant;
 
 pub use self::attributes::Attributes;
+pub use self::field::{field_name, field_value, final_status};
+pub use self::head::{ErrorView, RequestHead, ResponseHead, Seen, Stage, UpstreamView};
 use self::journal::{Edit, Journal, Old};
 pub use self::text::{from_text, to_text};
 use crate::ids::RequestId;
@@ -73,86 +77,6 @@ pub enum EditError {
     /// Not granted in TOML.
     #[error("{0}")]
     Denied(String),
-}
-
-/// What arrived of a body at a body hook.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Seen {
-    /// Not read.
-    #[default]
-    None,
-    /// All of it.
-    Whole,
-    /// Its first bytes.
-    Prefix,
-}
-
-impl Seen {
-    /// Text of the property `request.body`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Whole => "whole",
-            Self::Prefix => "prefix",
-        }
-    }
-}
-
-/// Request head as the upstream will get it.
-#[derive(Debug)]
-pub struct RequestHead {
-    /// Method.
-    pub method: Method,
-    /// Effective host with port, as received; what the upstream gets as Host.
-    pub authority: HeaderValue,
-    /// Normalised path and the query.
-    pub target: PathAndQuery,
-    /// Fields without hop-by-hop ones.
-    pub headers: HeaderMap,
-    /// Version that the client spoke.
-    pub version: Version,
-}
-
-/// Response head as the client will get it.
-#[derive(Debug)]
-pub struct ResponseHead {
-    /// Status.
-    pub status: StatusCode,
-    /// Fields without hop-by-hop ones.
-    pub headers: HeaderMap,
-}
-
-/// What the exchange is about to fail with, for `on-error`.
-#[derive(Debug, Clone)]
-pub struct ErrorView {
-    /// Stable code, such as `no-route`.
-    pub code: String,
-    /// Status that the client will get.
-    pub status: StatusCode,
-    /// Who caused it: `client`, `upstream`, `plugin`, `gateway`.
-    pub origin: &'static str,
-}
-
-/// How the upstream answered.
-#[derive(Debug, Clone, Default)]
-pub struct UpstreamView {
-    /// Its name.
-    pub name: Option<Arc<str>>,
-    /// The endpoint that answered.
-    pub endpoint: Option<Arc<str>>,
-    /// Time from the request's start to the response head, microseconds.
-    pub first_byte_us: u64,
-}
-
-/// State of one stage of the pipeline within the exchange.
-#[derive(Debug, Default)]
-pub struct Stage {
-    state: Option<Bytes>,
-    /// It asked for no request body.
-    pub skip_request_body: bool,
-    /// It asked for no response body.
-    pub skip_response_body: bool,
 }
 
 /// Names of the configuration that hooks may refer to. One copy a worker, so that sharing it costs no
@@ -585,35 +509,6 @@ impl Drop for Exchange {
             held.release();
         }
     }
-}
-
-/// A status that ends an exchange (RFC 9110, section 15: 1xx are interim).
-#[must_use]
-pub fn final_status(status: u16) -> Option<StatusCode> {
-    StatusCode::from_u16(status)
-        .ok()
-        .filter(|s| (200..600).contains(&s.as_u16()))
-}
-
-/// Parses a field name, in any case.
-///
-/// # Errors
-/// When it is no token (RFC 9110, section 5.1).
-pub fn field_name(name: &str) -> Result<HeaderName, EditError> {
-    HeaderName::from_bytes(name.as_bytes())
-        .map_err(|_| EditError::Invalid(format!("`{}` is not a field name", name.escape_debug())))
-}
-
-/// Parses a field value given as text of U+0000 to U+00FF.
-///
-/// # Errors
-/// When it has control characters or characters above U+00FF (RFC 9110, section 5.5).
-pub fn field_value(value: &str) -> Result<HeaderValue, EditError> {
-    from_text(value)
-        .and_then(|bytes| HeaderValue::from_maybe_shared(bytes).ok())
-        .ok_or_else(|| {
-            EditError::Invalid("not a field value (control character, or above U+00FF)".to_owned())
-        })
 }
 
 fn request_phase(phase: Phase) -> Result<(), EditError> {

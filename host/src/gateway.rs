@@ -1,11 +1,14 @@
 //! The composition root: from a configuration file to running workers, and from one generation to the
 //! next without a request noticing. Everything below knows nothing of generations.
 
+mod candidate;
 mod control;
 mod ending;
+mod files;
 mod generation;
 mod intake;
 mod serve;
+mod sockets;
 mod view;
 mod worker;
 
@@ -18,7 +21,6 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use self::generation::Generation;
 use crate::config::Problems;
-use crate::engine::EngineError;
 use crate::net::BindError;
 use crate::plugin::WatchError;
 use crate::status::Board;
@@ -40,9 +42,6 @@ pub enum StartError {
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] Problems),
-    /// The WebAssembly engine does not start.
-    #[error(transparent)]
-    Engine(#[from] EngineError),
     /// An address is in use.
     #[error(transparent)]
     Bind(#[from] BindError),

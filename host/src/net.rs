@@ -7,4 +7,4 @@ mod listen;
 
 pub use self::body::{ClientBody, ClientBodyError, RequestBody};
 pub use self::connection::{Conn, Phase, Times, Watched};
-pub use self::listen::{BindError, Listening, Socket, bind};
+pub use self::listen::{BindError, Listening, Socket, bind, bind_beside};

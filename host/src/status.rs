@@ -232,7 +232,7 @@ fn plugin(slot: &Slot, name: &str, now_ns: u64) -> Plugin {
     let unit = slot.unit();
     let state = match (unit, slot.problem()) {
         (None, _) => "unavailable",
-        (Some(unit), _) if unit.health.is_closed(now_ns) => "open",
+        (Some(unit), _) if unit.is_closed(now_ns) => "open",
         (Some(_), Some(_)) => "last-good",
         (Some(_), None) => "active",
     };
@@ -240,7 +240,7 @@ fn plugin(slot: &Slot, name: &str, now_ns: u64) -> Plugin {
         name: name.to_owned(),
         state,
         reason: slot.problem().map(ToString::to_string),
-        faults: unit.map_or(0, |unit| unit.health.faults()),
+        faults: unit.map_or(0, |unit| unit.faults()),
         component: unit.map(|unit| Component {
             name: unit.manifest.name.clone(),
             version: unit.manifest.version.clone(),

@@ -1,11 +1,16 @@
 //! The components that only tests use, one folder per language below `tests/guests`, built into
-//! `target/guests`. A language whose tools are not on this machine is the business of its own builder here.
+//! `target/guests`. Knows which languages there are; how one is built is the business of its module.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::component::{self, Component};
 use crate::toolchain;
 use crate::tree::Tree;
+
+mod javascript;
+mod python;
+mod recipe;
+mod system;
 
 /// A language that guests are written in.
 #[derive(Debug, Clone, Copy)]
@@ -33,15 +38,8 @@ impl Language {
                 toolchain::ensure_wasm_target(tree)?;
                 component::build(tree, &rust(tree)?, &tree.target("guests"))
             }
-            Self::Python | Self::JavaScript => {
-                if component::folders(&tree.path(self.folder()))?.is_empty() {
-                    return Ok(());
-                }
-                bail!(
-                    "{}: no builder for this language yet (xtask/src/guests.rs)",
-                    self.folder()
-                )
-            }
+            Self::Python => python::build(tree, self.folder()),
+            Self::JavaScript => javascript::build(tree, self.folder()),
         }
     }
 }

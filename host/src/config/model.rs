@@ -30,6 +30,8 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// Every file that was read, the configuration file included, and the folder of every glob: what to watch.
     pub inputs: Vec<PathBuf>,
+    /// SHA-256 of the text and of everything that its references brought in: equal ones mean the same configuration.
+    pub fingerprint: [u8; 32],
     /// What is allowed but doubtful.
     pub warnings: Vec<Diagnostic>,
 }

@@ -10,6 +10,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
 use toml::de::DeTable;
 
 /// Largest file that a reference may name, in bytes.
@@ -96,6 +97,7 @@ pub(super) struct Resolver<'e> {
     folder: PathBuf,
     environment: &'e dyn Environment,
     inputs: RefCell<BTreeSet<PathBuf>>,
+    content: RefCell<Sha256>,
     left: Cell<u64>,
 }
 
@@ -106,6 +108,7 @@ impl<'e> Resolver<'e> {
             folder: file.parent().unwrap_or(Path::new("")).to_path_buf(),
             environment,
             inputs: RefCell::new(BTreeSet::new()),
+            content: RefCell::default(),
             left: Cell::new(MAX_REFERENCED_TOTAL),
         }
     }
@@ -117,11 +120,14 @@ impl<'e> Resolver<'e> {
 
     /// The value of an environment variable.
     pub(super) fn variable(&self, name: &str) -> Result<String, ReferenceError> {
-        self.environment
+        let value = self
+            .environment
             .variable(name)
             .ok_or_else(|| ReferenceError::NotSet(name.to_owned()))?
             .into_string()
-            .map_err(|_| ReferenceError::VariableNotText(name.to_owned()))
+            .map_err(|_| ReferenceError::VariableNotText(name.to_owned()))?;
+        self.resolved(&value);
+        Ok(value)
     }
 
     /// The text of a file without one newline at its end.
@@ -166,9 +172,15 @@ impl<'e> Resolver<'e> {
         paths.iter().map(|path| self.read(path)).collect()
     }
 
-    /// Every file and folder that was looked at, in order.
-    pub(super) fn into_inputs(self) -> BTreeSet<PathBuf> {
-        self.inputs.into_inner()
+    /// Every file and folder that was looked at, in order, and a hash of all content.
+    pub(super) fn into_inputs(self) -> (BTreeSet<PathBuf>, Sha256) {
+        (self.inputs.into_inner(), self.content.into_inner())
+    }
+
+    fn resolved(&self, content: &str) {
+        let mut hash = self.content.borrow_mut();
+        hash.update(content.len().to_le_bytes());
+        hash.update(content);
     }
 
     fn read(&self, path: &Path) -> Result<String, ReferenceError> {
@@ -181,6 +193,7 @@ impl<'e> Resolver<'e> {
             .checked_sub(length)
             .ok_or(ReferenceError::TotalTooLarge)?;
         self.left.set(left);
+        self.resolved(&text);
         if text.ends_with('\n') {
             text.pop();
             if text.ends_with('\r') {
@@ -268,7 +281,7 @@ mod tests {
         }
         let resolver = resolver(folder.path(), &none);
         assert_eq!(resolver.files("rules/*.conf").unwrap(), ["a.conf", "b.conf"]);
-        let inputs = resolver.into_inputs();
+        let (inputs, _) = resolver.into_inputs();
         let rules = folder.path().join("rules");
         assert_eq!(
             inputs.into_iter().collect::<Vec<_>>(),

@@ -8,6 +8,7 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sha2::Sha256;
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -175,8 +176,9 @@ impl<'e> Scope<'e> {
         }
     }
 
-    /// All that was found, in the order of the file, and every file that was read.
-    pub(super) fn into_found(self) -> (Vec<Diagnostic>, BTreeSet<PathBuf>) {
+    /// All that was found, in the order of the file, every file that was looked at, and a hash of what references
+    /// brought in.
+    pub(super) fn into_found(self) -> (Vec<Diagnostic>, BTreeSet<PathBuf>, Sha256) {
         let mut found = self.found.into_inner();
         found.sort_by_key(|diagnostic| (diagnostic.origin.line, diagnostic.origin.column));
         if self.overflow.get() {
@@ -188,7 +190,8 @@ impl<'e> Scope<'e> {
                 excerpt: None,
             });
         }
-        (found, self.resolver.into_inputs())
+        let (inputs, content) = self.resolver.into_inputs();
+        (found, inputs, content)
     }
 
     /// What a reference refers to: the string under its one key.

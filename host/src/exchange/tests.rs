@@ -28,7 +28,7 @@ fn exchange() -> Exchange {
 
 fn respond(exchange: &mut Exchange) {
     exchange.response = Some(ResponseHead {
-        status: StatusCode::OK,
+        status: http::StatusCode::OK,
         headers: HeaderMap::new(),
     });
 }

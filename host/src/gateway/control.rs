@@ -1,32 +1,32 @@
 //! The control thread: builds generations, hands them to the workers, watches for changes, and ends the
 //! gateway. It does nothing that a request waits for.
 
-use std::collections::HashMap;
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
+use super::candidate::Candidate;
+use super::files::Files;
 use super::generation::Generation;
-use super::view::Instances;
+use super::sockets::{Opened, Sockets};
 use super::worker::{self, Adoption, Command};
 use super::{Options, StartError, Started, Stop};
 use crate::admin;
-use crate::config::{self, AccessLogSink, Config, LogFormat, Problems};
-use crate::engine::Engine;
-use crate::net::{Socket, bind};
-use crate::plugin::{Loader, Registry, Slot, Warmer, Watch};
+use crate::config::{self, AccessLogSink, Config, LogFormat};
+use crate::net::bind;
+use crate::plugin::{Loader, Registry, Slot, Warmer};
 use crate::status::{Board, InForce, ReloadOutcome};
 use crate::store::Stores;
 use crate::telemetry::access_log::{LineStyle, Target};
 use crate::telemetry::events::{
-    ConfigRejected, ConfigReloaded, Fallback, ListenerStarted, PluginLoaded, PluginRejected,
+    ConfigRejected, ConfigReloaded, ConfigUnchanged, Fallback, PluginLoaded, PluginRecovered, PluginRejected,
     ShutdownFinished, ShutdownStarted,
 };
-use crate::telemetry::{AccessFormat, AccessLog, Telemetry};
+use crate::telemetry::{AccessFormat, AccessLog, PluginState, Telemetry};
 
 /// Commands that may wait for a worker.
 const COMMANDS: usize = 16;
@@ -34,8 +34,6 @@ const COMMANDS: usize = 16;
 const ADOPTION: Duration = Duration::from_secs(30);
 /// How long the last access lines may take.
 const LAST_LINES: Duration = Duration::from_secs(2);
-
-type Sockets = HashMap<Arc<str>, SocketAddr>;
 
 /// Runs the gateway to its end on the calling thread. `ready` is told once.
 pub(super) fn main(
@@ -60,6 +58,8 @@ pub(super) fn main(
             Err(error) => drop(ready.send(Err(error))),
         }
     });
+    // A plugin that is being loaded may take its time; nobody waits for it any more.
+    runtime.shutdown_background();
 }
 
 struct Worker {
@@ -68,12 +68,11 @@ struct Worker {
 }
 
 struct Control {
-    path: PathBuf,
+    files: Files,
     telemetry: Arc<Telemetry>,
     stores: Arc<Stores>,
     board: Arc<Board>,
     registry: Option<Registry>,
-    watch: Watch,
     workers: Vec<Worker>,
     generation: Arc<Generation>,
     sockets: Sockets,
@@ -87,12 +86,9 @@ impl Control {
         telemetry: Option<Arc<Telemetry>>,
     ) -> Result<(Self, Started), StartError> {
         let began = Instant::now();
-        let mut watch = Watch::new()?;
-        let config = config::load(&options.config)?;
-        for warning in &config.warnings {
-            tracing::warn!("{warning}");
-        }
-        watch.set(&config.gateway.plugin_dir, &config.inputs);
+        let mut files = Files::new(options.config.clone())?;
+        let config = files.load(None)?;
+        warn(&config);
         let count = options
             .workers
             .or(config.gateway.workers)
@@ -101,23 +97,16 @@ impl Control {
         let telemetry = telemetry.unwrap_or_else(|| Arc::new(Telemetry::new(count)));
         let stores = Arc::new(Stores::new());
         let board = Arc::new(Board::new(Arc::clone(&telemetry), count));
-        let engine = Engine::new(config.gateway.cache_dir.clone())?;
-        let loader = Loader::new(engine, Arc::clone(&stores), Arc::clone(&telemetry));
+        let cache_dir = config.gateway.cache_dir.clone();
+        let loader = Loader::new(cache_dir, count, Arc::clone(&stores), Arc::clone(&telemetry));
         let scope = std::path::absolute(&options.config).unwrap_or_else(|_| options.config.clone());
         let registry = Registry::new(loader, &scope);
         let warmer = Warmer::start().map_err(StartError::Thread)?;
         let access = access_log(&config, &telemetry)?;
 
         // Addresses first: a gateway that cannot listen should say so before it compiles for seconds.
-        let mut sockets = Sockets::new();
-        let mut opened: Vec<_> = (0..count).map(|_| Vec::new()).collect();
-        for listener in &config.listeners {
-            let (address, list) = bind(listener.address, count)?;
-            sockets.insert(Arc::clone(&listener.name), address);
-            for (worker, socket) in opened.iter_mut().zip(list) {
-                worker.push((Arc::clone(&listener.name), socket));
-            }
-        }
+        let mut sockets = Sockets::default();
+        let opened = sockets.open(&[], &config.listeners, count)?;
         let admin_socket = match config.gateway.admin {
             Some(address) => {
                 let (address, socket) = bind(address, 1)?;
@@ -152,42 +141,30 @@ impl Control {
             })
             .collect::<Result<Vec<_>, StartError>>()?;
 
-        let (registry, built) = build(registry, config, 1, count).await.ok_or(StartError::Ended)?;
+        let (registry, candidate) = Candidate::build(registry, config, 1, count)
+            .await
+            .ok_or(StartError::Ended)?;
+        candidate.generation.warn_of_unreachable();
         let mut control = Self {
-            path: options.config.clone(),
-            generation: Arc::clone(&built.generation),
+            files,
+            generation: Arc::clone(&candidate.generation),
             telemetry,
             stores,
             board,
             registry: Some(registry),
-            watch,
             workers,
             sockets,
             access,
             admin: None,
         };
-        control.apply(built, opened, began).await;
-        let mut listeners: Vec<_> = control
-            .sockets
-            .iter()
-            .map(|(name, address)| (Arc::clone(name), *address))
-            .collect();
-        listeners.sort();
-        for (listener, address) in &listeners {
-            ListenerStarted {
-                listener,
-                address: *address,
-                protocol: "http",
-            }
-            .emit(&control.telemetry);
-        }
+        control.apply(candidate, opened, began).await;
         let mut admin = None;
         if let Some((address, sockets)) = admin_socket {
             admin = Some(address);
             control.admin = Some(tokio::spawn(admin::serve(sockets, Arc::clone(&control.board))));
         }
         let started = Started {
-            listeners,
+            listeners: control.sockets.addresses(),
             admin,
             board: Arc::clone(&control.board),
         };
@@ -198,7 +175,7 @@ impl Control {
         let done = loop {
             tokio::select! {
                 stop = stopped.recv() => break stop,
-                () = self.watch.changed() => self.reload().await,
+                () = self.follow() => {}
             }
         };
         let grace = match done {
@@ -249,94 +226,82 @@ impl Control {
         }
     }
 
+    /// Waits for a change of the files and applies it.
+    async fn follow(&mut self) {
+        self.files.changed().await;
+        self.reload().await;
+    }
+
     /// Builds and applies what the files say now. Whatever is wrong leaves what runs as it is.
     async fn reload(&mut self) {
         let began = Instant::now();
-        let config = match config::load(&self.path) {
+        let before = Arc::clone(&self.generation);
+        let config = match self.files.load(Some(&before.config)) {
             Ok(config) => config,
-            Err(problems) => return self.rejected(&problems),
+            Err(problems) => return self.rejected(problems.errors(), problems.to_string()),
         };
-        let sockets = match self.open(&config) {
-            Ok(sockets) => sockets,
-            Err(error) => {
-                let text = error.to_string();
-                ConfigRejected {
-                    problems: 1,
-                    first: &text,
-                }
-                .emit(&self.telemetry);
-                self.board.reloaded(ReloadOutcome::now("rejected", Some(text)));
-                return;
-            }
+        if config.listeners.is_empty() && !before.config.listeners.is_empty() {
+            let text = "there is no listener any more: taken for a file that was emptied or is half-written";
+            return self.rejected(1, text.to_owned());
+        }
+        let opened = self
+            .sockets
+            .open(&before.config.listeners, &config.listeners, self.workers.len());
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(error) => return self.rejected(1, error.to_string()),
         };
-        self.watch.set(&config.gateway.plugin_dir, &config.inputs);
         let Some(registry) = self.registry.take() else {
             return;
         };
         let number = self.generation.number + 1;
-        let Some((registry, built)) = build(registry, config, number, self.workers.len()).await else {
+        let built = Candidate::build(registry, config, number, self.workers.len()).await;
+        let Some((registry, candidate)) = built else {
             tracing::error!("loading ended unexpectedly; reloads are off until the gateway is restarted");
             return;
         };
         self.registry = Some(registry);
-        self.apply(built, sockets, began).await;
+        if candidate.is_same(&before) {
+            ConfigUnchanged {
+                generation: before.number,
+            }
+            .emit(&self.telemetry);
+            self.board.reloaded(ReloadOutcome::now("unchanged", None));
+            return;
+        }
+        warn(&candidate.generation.config);
+        candidate.generation.warn_of_unreachable();
+        let fixed = fixed(&before.config.gateway, &candidate.generation.config.gateway);
+        if !fixed.is_empty() {
+            tracing::warn!(
+                keys = fixed.join(", "),
+                "some changes in [gateway] apply at the next start"
+            );
+        }
+        self.apply(candidate, opened, began).await;
     }
 
-    fn rejected(&self, problems: &Problems) {
-        let text = problems.to_string();
+    fn rejected(&self, problems: usize, text: String) {
         let first = text.lines().take(2).collect::<Vec<_>>().join(" ");
         ConfigRejected {
-            problems: problems.errors(),
+            problems,
             first: &first,
         }
         .emit(&self.telemetry);
         self.board.reloaded(ReloadOutcome::now("rejected", Some(text)));
     }
 
-    /// Opens the sockets of listeners that are new or have moved.
-    fn open(&mut self, config: &Config) -> Result<Vec<Opened>, StartError> {
-        let mut opened: Vec<_> = (0..self.workers.len()).map(|_| Vec::new()).collect();
-        let mut fresh = Sockets::new();
-        for listener in &config.listeners {
-            let before = self
-                .generation
-                .config
-                .listeners
-                .iter()
-                .find(|l| l.name == listener.name);
-            if before.is_some_and(|before| before.address == listener.address) {
-                continue;
-            }
-            let (address, list) = bind(listener.address, self.workers.len())?;
-            fresh.insert(Arc::clone(&listener.name), address);
-            for (worker, socket) in opened.iter_mut().zip(list) {
-                worker.push((Arc::clone(&listener.name), socket));
-            }
-        }
-        self.sockets
-            .retain(|name, _| config.listeners.iter().any(|l| l.name == *name));
-        for (listener, address) in &fresh {
-            ListenerStarted {
-                listener,
-                address: *address,
-                protocol: "http",
-            }
-            .emit(&self.telemetry);
-        }
-        self.sockets.extend(fresh);
-        Ok(opened)
-    }
-
     /// Hands a generation to every worker and waits until all serve it.
-    async fn apply(&mut self, built: Built, sockets: Vec<Opened>, began: Instant) {
-        let Built {
+    async fn apply(&mut self, candidate: Candidate, opened: Vec<Opened>, began: Instant) {
+        let Candidate {
             generation,
             instances,
             took,
-        } = built;
+        } = candidate;
         self.announce(&generation, took);
+        self.sockets.announce(&opened, &self.telemetry);
         let mut waiting = Vec::new();
-        for ((worker, instances), sockets) in self.workers.iter().zip(instances).zip(sockets) {
+        for ((worker, instances), sockets) in self.workers.iter().zip(instances).zip(opened) {
             let (done, adopted) = oneshot::channel();
             let adoption = Adoption {
                 generation: Arc::clone(&generation),
@@ -359,22 +324,16 @@ impl Control {
             }
         }
         let config = &generation.config;
-        self.telemetry
-            .retain_routes(|name| name.is_empty() || config.routes.iter().any(|r| &*r.name == name));
-        self.telemetry
-            .retain_upstreams(|name| config.upstreams.iter().any(|u| &*u.name == name));
-        self.telemetry
-            .retain_listeners(|name| config.listeners.iter().any(|l| &*l.name == name));
-        self.telemetry
-            .retain_plugins(|name| config.plugins.iter().any(|p| &*p.name == name));
-        self.stores
-            .retain(|name| config.plugins.iter().any(|p| &*p.name == name));
-        let mut addresses: Vec<_> = self
-            .sockets
-            .iter()
-            .map(|(name, address)| (Arc::clone(name), *address))
-            .collect();
-        addresses.sort();
+        // Sets: with 10,000 routes a search for each would take seconds.
+        let routes: HashSet<&str> = config.routes.iter().map(|r| &*r.name).chain([""]).collect();
+        let upstreams: HashSet<&str> = config.upstreams.iter().map(|u| &*u.name).collect();
+        let listeners: HashSet<&str> = config.listeners.iter().map(|l| &*l.name).collect();
+        let plugins: HashSet<&str> = config.plugins.iter().map(|p| &*p.name).collect();
+        self.telemetry.retain_routes(|name| routes.contains(name));
+        self.telemetry.retain_upstreams(|name| upstreams.contains(name));
+        self.telemetry.retain_listeners(|name| listeners.contains(name));
+        self.telemetry.retain_plugins(|name| plugins.contains(name));
+        self.stores.retain(|name| plugins.contains(name));
         ConfigReloaded {
             generation: generation.number,
             routes: config.routes.len(),
@@ -386,13 +345,17 @@ impl Control {
             generation: generation.number,
             config: Arc::clone(&generation.config),
             slots: generation.slots.clone(),
-            addresses,
+            addresses: self.sockets.addresses(),
         });
         self.board.reloaded(ReloadOutcome::now("applied", None));
         self.generation = generation;
     }
 
     fn announce(&self, generation: &Generation, took: Duration) {
+        let before = &self.generation;
+        let slots = before.slots.iter().zip(&before.config.plugins);
+        let failing = slots.filter(|(slot, _)| slot.problem().is_some());
+        let failing: HashSet<&str> = failing.map(|(_, entry)| &*entry.name).collect();
         for (slot, entry) in generation.slots.iter().zip(&generation.config.plugins) {
             if let (
                 Slot::Ready {
@@ -408,6 +371,12 @@ impl Control {
                     version,
                     hash: &hash,
                     took,
+                }
+                .emit(&self.telemetry);
+            } else if slot.problem().is_none() && failing.contains(&*entry.name) {
+                PluginRecovered {
+                    plugin: &entry.name,
+                    state: PluginState::Active,
                 }
                 .emit(&self.telemetry);
             }
@@ -427,74 +396,23 @@ impl Control {
     }
 }
 
-/// Sockets that one worker is to serve.
-type Opened = Vec<(Arc<str>, Socket)>;
-
-struct Built {
-    generation: Arc<Generation>,
-    instances: Vec<Instances>,
-    took: Duration,
+fn warn(config: &Config) {
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
 }
 
-/// Loads plugins, works out the routes and makes each worker's first instances, on a thread where it may
-/// take its time. None if that thread died.
-async fn build(
-    mut registry: Registry,
-    config: Config,
-    number: u64,
-    workers: usize,
-) -> Option<(Registry, Built)> {
-    let log = super::current_log();
-    let built = tokio::task::spawn_blocking(move || {
-        super::logged(&log, || {
-            let began = Instant::now();
-            let slots = registry.resolve(&config);
-            let generation = Arc::new(Generation::new(number, config, slots));
-            for (route, by) in generation.unreachable() {
-                let name = |index: usize| generation.config.routes.get(index).map(|r| Arc::clone(&r.name));
-                tracing::warn!(
-                    route = name(route).as_deref(),
-                    hidden_by = name(by).as_deref(),
-                    "no request can reach a route"
-                );
-            }
-            let fresh = generation.slots.iter().filter_map(|slot| match slot {
-                Slot::Ready {
-                    unit, fresh: true, ..
-                } => Some(unit),
-                _ => None,
-            });
-            let fresh: Vec<_> = fresh.collect();
-            let instances = (0..workers)
-            .map(|_| {
-                let made = fresh.iter().filter_map(|unit| match unit.instantiate() {
-                    Ok(instance) => Some((unit.id, Box::new(instance))),
-                    Err(fault) => {
-                        tracing::warn!(plugin = &*unit.entry.name, %fault, "an instance could not be made ahead of time");
-                        None
-                    }
-                });
-                made.collect()
-            })
-            .collect();
-            let took = began.elapsed();
-            (
-                registry,
-                Built {
-                    generation,
-                    instances,
-                    took,
-                },
-            )
-        })
-    });
-    match built.await {
-        Ok(built) => Some(built),
-        Err(error) => {
-            tracing::error!(%error, "the loading thread failed");
-            None
-        }
-    }
+/// Keys of `[gateway]` that only a start reads.
+fn fixed(before: &config::Gateway, now: &config::Gateway) -> Vec<&'static str> {
+    let changed = [
+        ("admin", before.admin != now.admin),
+        ("workers", before.workers != now.workers),
+        ("cache-dir", before.cache_dir != now.cache_dir),
+        ("log", before.log != now.log),
+        ("access-log", before.access_log != now.access_log),
+    ];
+    let changed = changed.into_iter().filter(|(_, changed)| *changed);
+    changed.map(|(key, _)| key).collect()
 }
 
 fn access_log(config: &Config, telemetry: &Arc<Telemetry>) -> Result<Option<AccessLog>, StartError> {

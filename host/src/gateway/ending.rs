@@ -131,6 +131,9 @@ impl Drop for Ending {
                 end,
             });
         }
+        if let Some(error) = run.exchange().and_then(|x| x.error.as_ref()) {
+            self.worker.count_error(&error.code, error.origin);
+        }
         if let Some(x) = run.exchange() {
             self.worker
                 .log_access(x, status, received, self.sent, took, self.complete);
@@ -154,13 +157,13 @@ impl Drop for Ending {
 #[derive(Debug)]
 pub(super) struct Tail {
     payload: Payload,
-    ending: Option<Ending>,
+    ending: Option<Box<Ending>>,
 }
 
 impl Tail {
     /// The body of `ending`'s exchange.
     #[must_use]
-    pub(super) fn new(payload: Payload, ending: Ending) -> Self {
+    pub(super) fn new(payload: Payload, ending: Box<Ending>) -> Self {
         let mut tail = Self {
             payload,
             ending: Some(ending),
@@ -199,7 +202,7 @@ impl Body for Tail {
             Payload::Chained(first, _) if !first.is_empty() => {
                 Poll::Ready(Some(Ok(Frame::data(std::mem::take(first)))))
             }
-            Payload::Upstream(body) | Payload::Chained(_, body) => Pin::new(body).poll_frame(cx),
+            Payload::Upstream(body) | Payload::Chained(_, body) => Pin::new(&mut **body).poll_frame(cx),
         };
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {

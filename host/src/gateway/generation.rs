@@ -104,6 +104,18 @@ impl Generation {
         list
     }
 
+    /// Logs them.
+    pub fn warn_of_unreachable(&self) {
+        let name = |index: usize| self.config.routes.get(index).map(|route| Arc::clone(&route.name));
+        for (route, by) in self.unreachable() {
+            tracing::warn!(
+                route = name(route).as_deref(),
+                hidden_by = name(by).as_deref(),
+                "no request can reach a route"
+            );
+        }
+    }
+
     /// The responder of a route.
     #[must_use]
     pub fn responder(&self, route: usize) -> Option<usize> {

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use bytes::Bytes;
 use http::header::{HOST, HeaderValue};
 use http::uri::PathAndQuery;
-use http::{Method, request};
+use http::{HeaderMap, Method, request};
 
 use super::view::ListenerView;
 use crate::exchange::RequestHead;
@@ -51,6 +51,11 @@ pub(super) fn intake(parts: request::Parts, listener: &ListenerView, peer: &Peer
     };
     if target.as_str().len() > listener.uri_bytes {
         refuse(ErrorKind::UriTooLong);
+    }
+    if let Some(max) = listener.header_bytes
+        && head_bytes(&method, target.as_str(), &headers) > max
+    {
+        refuse(ErrorKind::HeadersTooLarge);
     }
     if method == Method::CONNECT {
         refuse(ErrorKind::ConnectRefused);
@@ -103,6 +108,15 @@ pub(super) fn intake(parts: request::Parts, listener: &ListenerView, peer: &Peer
         host: lowered,
         refused,
     }
+}
+
+/// Request line and fields as they are written with one blank behind each colon.
+fn head_bytes(method: &Method, target: &str, headers: &HeaderMap) -> usize {
+    let line = method.as_str().len() + target.len() + "  HTTP/1.1\r\n".len();
+    let fields = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
+    line + fields.sum::<usize>()
 }
 
 impl Intake {

@@ -70,7 +70,7 @@ fn begin(
     listener: usize,
     parts: http::request::Parts,
     started: Instant,
-) -> (Ending, Option<ErrorKind>) {
+) -> (Box<Ending>, Option<ErrorKind>) {
     let mut at = RouteAt {
         listener,
         route: None,
@@ -116,7 +116,7 @@ fn begin(
         started,
         run,
     );
-    (ending, refused)
+    (Box::new(ending), refused)
 }
 
 /// The way of an exchange that nothing stops.
@@ -172,6 +172,9 @@ async fn forward(ending: &mut Ending, mut upstream: u32, mut body: RequestBody) 
         let Some(target) = at else {
             return Err(Stop::Fail(Box::new(Problem::new(ErrorKind::NoEndpoint))));
         };
+        if tries > 0 {
+            target.stats.retry();
+        }
         let problem = match send(run, target, body).await {
             Ok(payload) => {
                 if run.is_bare() {
@@ -214,7 +217,9 @@ async fn send(run: &mut Run, target: &UpstreamView, body: RequestBody) -> Result
         headers: &x.request.headers,
     };
     let sent = Instant::now();
-    match target.cluster.send(head, body, x.deadline).await {
+    let result = target.cluster.send(head, body, x.deadline).await;
+    target.stats.connected(target.cluster.take_connects());
+    match result {
         Ok(response) => {
             let took = sent.elapsed();
             target.stats.response(took);
@@ -225,7 +230,7 @@ async fn send(run: &mut Run, target: &UpstreamView, body: RequestBody) -> Result
                 status: parts.status,
                 headers: parts.headers,
             });
-            Ok(Payload::Upstream(body))
+            Ok(Payload::Upstream(Box::new(body)))
         }
         Err(failure) => {
             if let Some(kind) = upstream_failure(failure.kind) {
@@ -276,8 +281,9 @@ async fn stopped(ending: &mut Ending, stop: Stop) -> Payload {
 }
 
 /// Puts head and body together. The exchange keeps what `on-finish` hooks and the log read.
-fn answer(mut ending: Ending, payload: Payload) -> Response<Tail> {
+fn answer(mut ending: Box<Ending>, payload: Payload) -> Response<Tail> {
     let run = ending.run();
+    run.settle();
     let keeps = run.has_finish();
     let head = run.x().response.as_mut();
     let (status, headers) = head.map_or_else(

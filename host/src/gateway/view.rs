@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::generation::Generation;
+use super::worker::MIN_BUFFER;
 use crate::config::{EncodedSeparators, Target, Upstream};
 use crate::exchange::Names;
 use crate::message::forwarded::TrustedProxies;
@@ -55,6 +56,8 @@ pub(super) struct ListenerView {
     pub separators: Separators,
     /// Longest request target, bytes.
     pub uri_bytes: usize,
+    /// Largest head, bytes, where the parser's own bound is too wide.
+    pub header_bytes: Option<usize>,
     /// Bounds of a connection's phases.
     pub times: Times,
 }
@@ -179,6 +182,7 @@ impl View {
                             EncodedSeparators::Keep => Separators::Keep,
                         },
                         uri_bytes: l.limits.uri_bytes,
+                        header_bytes: Some(l.limits.header_bytes).filter(|&bytes| bytes < MIN_BUFFER),
                         times: Times {
                             keep_alive: l.limits.keep_alive,
                             header: l.limits.header_timeout,
@@ -222,6 +226,7 @@ impl ListenerView {
             trusted: TrustedProxies::new(Vec::new()),
             separators: Separators::Refuse,
             uri_bytes: 8 << 10,
+            header_bytes: None,
             times: Times {
                 keep_alive: patience,
                 header: patience,
@@ -240,11 +245,13 @@ fn pool(slot: &Slot, parts: &mut Parts<'_>) -> Option<Rc<Pool>> {
             .find(|pool| pool.unit().id == unit.id)
             .map(Rc::clone)
     });
+    // The newest attempt to load the entry may have failed: an old unit goes on with its pool.
     kept.or_else(|| {
         Some(Pool::new(
             Arc::clone(unit),
             parts.warmer.clone(),
             parts.instances.remove(&unit.id),
+            parts.telemetry.plugin(parts.worker, &unit.entry.name),
         ))
     })
 }

@@ -33,6 +33,8 @@ use crate::telemetry::{AccessBuffer, AccessRecord, ListenerStats, Telemetry};
 const SWEEP: Duration = Duration::from_secs(1);
 /// Wait after an accept that failed for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Smallest buffer for a head that hyper takes.
+pub(super) const MIN_BUFFER: usize = 8 << 10;
 /// Exchanges whose `on-finish` hooks may be under way.
 const MAX_FINISHING: usize = 10_000;
 
@@ -208,6 +210,11 @@ impl Worker {
         self.in_flight.set(self.in_flight.get().saturating_sub(1));
     }
 
+    /// Counts an error answer.
+    pub(super) fn count_error(&self, code: &str, origin: &str) {
+        self.telemetry.error(code, origin);
+    }
+
     /// Runs the `on-finish` hooks of an exchange, off its path.
     pub(super) fn finish(self: &Rc<Self>, run: Run, outcome: Outcome) {
         if self.finishing.get() >= MAX_FINISHING {
@@ -321,7 +328,7 @@ impl Worker {
         };
         // Each worker has its share of the listener's limit.
         let limit = listener.limits.connections.div_ceil(self.count);
-        if self.connections.borrow().len() >= limit {
+        if self.connections_of(name, limit) >= limit {
             self.telemetry.listener(self.index, name).refused();
             return;
         }
@@ -366,6 +373,15 @@ impl Worker {
             task: task.abort_handle(),
         };
         self.connections.borrow_mut().insert(id, tracked);
+    }
+
+    /// Connections of one listener, counted only if all together are `enough`.
+    fn connections_of(&self, name: &Arc<str>, enough: usize) -> usize {
+        let connections = self.connections.borrow();
+        if connections.len() < enough {
+            return connections.len();
+        }
+        connections.values().filter(|c| c.listener == *name).count()
     }
 
     async fn sweeps(self: Rc<Self>) {
@@ -419,8 +435,6 @@ impl Worker {
 }
 
 fn builder(listener: &Listener) -> http1::Builder {
-    /// Smallest buffer that hyper takes.
-    const MIN_BUFFER: usize = 8 << 10;
     let mut builder = http1::Builder::new();
     builder
         .max_headers(listener.limits.headers)

@@ -107,7 +107,7 @@ pub enum RequestBody {
     /// Nothing.
     Empty,
     /// Bytes at hand, and the fields behind them.
-    Full(Option<Bytes>, Option<HeaderMap>),
+    Full(Option<Bytes>, Option<Box<HeaderMap>>),
     /// What the client sends, as it comes.
     Stream(ClientBody),
     /// What was read already, then the rest as it comes.
@@ -121,7 +121,7 @@ impl RequestBody {
         if bytes.is_empty() && trailers.is_none() {
             return Self::Empty;
         }
-        Self::Full(Some(bytes).filter(|b| !b.is_empty()), trailers)
+        Self::Full(Some(bytes).filter(|b| !b.is_empty()), trailers.map(Box::new))
     }
 
     /// It could be sent a second time.
@@ -149,7 +149,7 @@ impl Body for RequestBody {
                 bytes
                     .take()
                     .map(Frame::data)
-                    .or_else(|| trailers.take().map(Frame::trailers))
+                    .or_else(|| trailers.take().map(|fields| Frame::trailers(*fields)))
                     .map(Ok),
             ),
             Self::Stream(body) => Pin::new(body).poll_frame(cx),

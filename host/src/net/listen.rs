@@ -60,14 +60,25 @@ pub fn bind(address: SocketAddr, count: usize) -> Result<(SocketAddr, Vec<Socket
     let probe = socket(address, Share::No).map_err(failed)?;
     let bound = probe.local_addr().map_err(failed)?.as_socket().unwrap_or(address);
     drop(probe);
+    bind_beside(bound, count)
+}
+
+/// The same beside sockets of this process that listen there and are about to be closed, which share the
+/// connections until then. The port is not 0.
+///
+/// # Errors
+/// When the address is in use by others or not this machine's.
+pub fn bind_beside(address: SocketAddr, count: usize) -> Result<(SocketAddr, Vec<Socket>), BindError> {
     let sockets = (0..count).map(|_| {
-        let socket = socket(bound, Share::Yes)?;
+        let socket = socket(address, Share::Yes)?;
         socket.listen(BACKLOG)?;
         Ok(Socket(socket.into()))
     });
-    Ok((bound, sockets.collect::<Result<_, _>>().map_err(failed)?))
+    let sockets = sockets.collect::<Result<_, _>>();
+    Ok((address, sockets.map_err(|source| BindError { address, source })?))
 }
 
+#[derive(Clone, Copy)]
 enum Share {
     Yes,
     No,

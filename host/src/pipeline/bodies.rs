@@ -6,6 +6,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
+use tokio::time::timeout_at;
 
 use super::run::{Payload, Run, Stop};
 use crate::abi::{BodyAction, ResponseBodyAction};
@@ -119,9 +120,7 @@ impl Run {
     async fn hooked_request(&mut self, body: RequestBody, wanted: Wanted) -> Result<RequestBody, Stop> {
         let codings = Codings::of(&self.x().request.headers)
             .map_err(|e| undecodable(ErrorKind::of_request_decoding(&e), &e))?;
-        let collected = collect(body, wanted.max)
-            .await
-            .map_err(|e| client_body_problem(&e))?;
+        let collected = self.collected(body, wanted.max).await?;
         let (mut view, raw, rest) = match collected {
             Collected::Whole(whole) => {
                 let view = decoded(&codings, &whole.bytes, &wanted)
@@ -174,6 +173,22 @@ impl Run {
         })
     }
 
+    /// The request body up to `max` bytes, within the exchange's time.
+    async fn collected(
+        &mut self,
+        body: RequestBody,
+        max: usize,
+    ) -> Result<Collected<RequestBody>, Box<Problem>> {
+        let collected = collect(body, max);
+        let collected = match self.x().deadline {
+            Some(deadline) => timeout_at(deadline, collected)
+                .await
+                .map_err(|_| Box::new(Problem::new(ErrorKind::DeadlineExceeded)))?,
+            None => collected.await,
+        };
+        collected.map_err(|e| client_body_problem(&e))
+    }
+
     /// The whole request body for the responder.
     ///
     /// # Errors
@@ -184,7 +199,7 @@ impl Run {
             return Ok(Bytes::new());
         }
         let max = self.responder_max_body();
-        match collect(body, max).await.map_err(|e| client_body_problem(&e))? {
+        match self.collected(body, max).await? {
             Collected::Whole(whole) => Ok(whole.bytes),
             Collected::Overflow { .. } => Err(Box::new(
                 Problem::new(ErrorKind::BodyTooLarge).with_detail(format!("at most {max} bytes are taken")),
@@ -233,7 +248,7 @@ impl Run {
             }
             Payload::Chained(..) => return Ok(payload),
             Payload::Upstream(body) => {
-                match collect(body, wanted.max)
+                match collect(*body, wanted.max)
                     .await
                     .map_err(|e| Box::new(super::fail::upstream_problem(&e)))?
                 {
@@ -290,7 +305,7 @@ impl Run {
                 }
                 Payload::Full(bytes)
             }
-            (_, _, Some(rest)) => Payload::Chained(raw, rest),
+            (_, _, Some(rest)) => Payload::Chained(raw, Box::new(rest)),
             (_, _, None) => Payload::Full(raw),
         })
     }

@@ -26,9 +26,9 @@ pub enum Payload {
     /// Bytes at hand.
     Full(Bytes),
     /// What the upstream sends, as it comes.
-    Upstream(ResponseBody<RequestBody>),
+    Upstream(Box<ResponseBody<RequestBody>>),
     /// What was read of it already, then the rest.
-    Chained(Bytes, ResponseBody<RequestBody>),
+    Chained(Bytes, Box<ResponseBody<RequestBody>>),
 }
 
 /// The request ends before its upstream.
@@ -54,7 +54,9 @@ pub struct Run {
     /// Stages that the request has come to.
     pub(super) reached: usize,
     /// Stages that faulted: no further hook of theirs is called but `on-finish`.
-    out: u64,
+    out: u128,
+    /// Stages that were asked whether they may be called, and may: a trial is a whole exchange.
+    admitted: u128,
     /// The stage whose refusal or fault is being answered: it does not see its own answer.
     culprit: Option<usize>,
 }
@@ -71,6 +73,7 @@ impl Run {
             x: Some(x),
             reached: 0,
             out: 0,
+            admitted: 0,
             culprit: None,
         }
     }
@@ -257,8 +260,11 @@ impl Run {
             return Err(Box::new(Problem::new(ErrorKind::PluginUnavailable)));
         };
         let unit = pool.unit();
-        if unit.health.admit(crate::clock::monotonic_ns) == Admission::Closed {
-            return self.missed(index, stage, ErrorKind::PluginUnavailable);
+        if hook == Hook::OnFinish || self.admitted & bit(index) == 0 {
+            if unit.health_of(hook).admit(crate::clock::monotonic_ns) == Admission::Closed {
+                return self.missed(index, stage, ErrorKind::PluginUnavailable);
+            }
+            self.admitted |= bit(index);
         }
         let deadline = || {
             let own = Instant::now() + unit.budget().timeout;
@@ -288,19 +294,34 @@ impl Run {
         drop(lease);
         match answer {
             Ok(answer) => {
-                if unit.health.success() {
-                    let state = stage.state;
-                    PluginRecovered {
-                        plugin: &stage.name,
-                        state,
-                    }
-                    .emit(&stage.telemetry);
+                if hook == Hook::OnFinish && unit.finish_health.success() {
+                    recovered(stage);
                 }
                 Ok(Some(answer))
             }
             Err(fault) => {
                 self.note(stage, &fault);
                 self.missed(index, stage, ErrorKind::PluginFault)
+            }
+        }
+    }
+
+    /// The answer is there and no hook is left but `on-finish`: stages without a fault have worked.
+    pub fn settle(&mut self) {
+        let worked = self.admitted & !self.out;
+        self.admitted = 0;
+        if worked == 0 {
+            return;
+        }
+        let pipeline = Rc::clone(&self.pipeline);
+        let stages = pipeline.stages.iter().chain(&pipeline.responder);
+        for (_, stage) in stages.enumerate().filter(|(index, _)| worked & bit(*index) != 0) {
+            if stage
+                .pool
+                .as_ref()
+                .is_some_and(|pool| pool.unit().health.success())
+            {
+                recovered(stage);
             }
         }
     }
@@ -325,7 +346,7 @@ impl Run {
             detail: &detail,
         }
         .emit(&stage.telemetry);
-        let health = &pool.unit().health;
+        let health = pool.unit().health_of(fault.hook);
         if let Some(pause) = health.fault(crate::clock::monotonic_ns(), crate::ids::new_span_id()) {
             PluginOpened {
                 plugin: &stage.name,
@@ -358,9 +379,19 @@ impl Run {
     }
 }
 
-fn bit(index: usize) -> u64 {
+/// Says that a stage works again.
+fn recovered(stage: &Stage) {
+    PluginRecovered {
+        plugin: &stage.name,
+        state: stage.state,
+    }
+    .emit(&stage.telemetry);
+}
+
+/// Wide enough for [`MAX_STAGES`](super::MAX_STAGES) and the responder.
+fn bit(index: usize) -> u128 {
     u32::try_from(index)
         .ok()
-        .and_then(|index| 1_u64.checked_shl(index))
+        .and_then(|index| 1_u128.checked_shl(index))
         .unwrap_or(0)
 }

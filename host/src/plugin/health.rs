@@ -1,7 +1,8 @@
 //! Whether a unit may be called: a state machine over its faults. The first faults in a row restart it at
-//! once; from then on each one closes it for 100 ms x 2^n, at most 30 s, with jitter, and one call is let
-//! through as a trial. While closed, the entry's `on-fault` applies without a call. It knows no HTTP and
-//! no WebAssembly.
+//! once; from then on each one closes it for 100 ms x 2^n, at most 30 s, with jitter, and one exchange is let
+//! through as a trial. While closed, the entry's `on-fault` applies without a call. Whoever asks says what a
+//! success is: an exchange without a fault, not a call, for a plugin may fail in one hook and work in the
+//! others. It knows no HTTP and no WebAssembly.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -31,7 +32,7 @@ pub struct Health {
 }
 
 impl Health {
-    /// Asks before a call. `now_ns` is monotonic.
+    /// Asks before the first call in an exchange. `now_ns` is monotonic.
     #[must_use]
     pub fn admit(&self, now_ns: impl FnOnce() -> u64) -> Admission {
         let until = self.closed_until_ns.load(Ordering::Relaxed);
@@ -53,7 +54,7 @@ impl Health {
         }
     }
 
-    /// Notes a call that worked; true if it ends a time in which calls were held back.
+    /// Notes an exchange that worked; true if it ends a time in which calls were held back.
     pub fn success(&self) -> bool {
         if self.in_a_row.load(Ordering::Relaxed) == 0 {
             return false;

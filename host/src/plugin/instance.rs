@@ -121,18 +121,6 @@ impl Instance {
         self.store.data_mut().cpu = meter;
     }
 
-    /// Calls made in exchanges.
-    #[must_use]
-    pub fn calls(&self) -> u64 {
-        self.calls
-    }
-
-    /// Linear memory in use, bytes.
-    #[must_use]
-    pub fn memory(&self) -> u64 {
-        self.store.data().memory.used()
-    }
-
     /// It may serve another call.
     #[must_use]
     pub fn is_usable(&self) -> bool {

@@ -1,7 +1,10 @@
 //! Loading: bytes of a component and an entry of the configuration to a unit, or a clear text of what
 //! does not fit. Everything that can be proven before traffic sees it is proven here.
 
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use wasmtime::component::Component;
 
 use super::Unit;
 use super::hook::Fault;
@@ -47,53 +50,81 @@ pub enum LoadError {
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Config(Vec<Diagnostic>),
     /// The plugin refused its configuration.
-    #[error("the plugin refuses its configuration: {0}")]
-    Refused(String),
+    #[error("{0}")]
+    Refused(Box<Diagnostic>),
 }
 
 /// Makes units.
-#[derive(Debug, Clone)]
+///
+/// The engine is started with the first plugin: a gateway without plugins needs none.
+#[derive(Debug)]
 pub struct Loader {
-    engine: Engine,
+    engine: OnceLock<Engine>,
+    cache_dir: Option<PathBuf>,
+    workers: usize,
     stores: Arc<Stores>,
     telemetry: Arc<Telemetry>,
 }
 
 impl Loader {
-    /// A loader that compiles with `engine`.
+    /// A loader for so many workers, with a folder for compiled components.
     #[must_use]
-    pub fn new(engine: Engine, stores: Arc<Stores>, telemetry: Arc<Telemetry>) -> Self {
+    pub fn new(
+        cache_dir: Option<PathBuf>,
+        workers: usize,
+        stores: Arc<Stores>,
+        telemetry: Arc<Telemetry>,
+    ) -> Self {
         Self {
-            engine,
+            engine: OnceLock::new(),
+            cache_dir,
+            workers,
             stores,
             telemetry,
         }
     }
 
-    /// The engine.
-    #[must_use]
-    pub fn engine(&self) -> &Engine {
-        &self.engine
+    /// The engine, started if it is not running yet.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn engine(&self) -> Result<&Engine, EngineError> {
+        match self.engine.get() {
+            Some(engine) => Ok(engine),
+            None => {
+                let engine = Engine::new(self.cache_dir.clone(), self.workers)?;
+                Ok(self.engine.get_or_init(|| engine))
+            }
+        }
     }
 
     /// Compiles, links, describes, checks the configuration against the plugin's schema, and configures
-    /// one instance on trial.
+    /// one instance on trial. `known` may have the component compiled already.
     ///
     /// # Errors
     /// Whatever does not fit.
-    pub fn load(&self, entry: &PluginEntry, bytes: &[u8]) -> Result<Arc<Unit>, LoadError> {
+    pub fn load(
+        &self,
+        entry: &PluginEntry,
+        bytes: &[u8],
+        known: impl FnOnce(ContentHash) -> Option<Component>,
+    ) -> Result<Arc<Unit>, LoadError> {
         let found = ContentHash::of(bytes);
         if entry.sha256.is_some_and(|pinned| pinned != found.0) {
             return Err(LoadError::Pinned { found });
         }
-        let (component, hash) = self.engine.compile(bytes)?;
-        let linked = link(self.engine.wasmtime(), &component)?;
+        let engine = self.engine()?;
+        let component = known(found).map_or_else(|| engine.compile(bytes, found), Ok)?;
+        let linked = link(engine.wasmtime(), &component)?;
         let context = self.context(&entry.name, &entry.attributes, &entry.budget);
-        let unit = Unit::new(entry.clone(), &component, hash, linked, Arc::new(context))?;
+        let unit = Unit::new(entry.clone(), &component, found, linked, Arc::new(context))?;
         check_config(&unit.manifest, entry)?;
         match unit.instantiate() {
             Ok(_) => Ok(Arc::new(unit)),
-            Err(fault) if fault.refused => Err(LoadError::Refused(fault.detail)),
+            Err(fault) if fault.refused => {
+                let text = format!("the plugin refuses its configuration: {}", fault.detail);
+                Err(LoadError::Refused(Box::new(entry.config.problem("", text))))
+            }
             Err(fault) => Err(fault.into()),
         }
     }
@@ -103,8 +134,10 @@ impl Loader {
     /// # Errors
     /// As [`load`](Self::load), but no configuration is involved.
     pub fn inspect(&self, bytes: &[u8]) -> Result<Summary, LoadError> {
-        let (component, hash) = self.engine.compile(bytes)?;
-        let linked = link(self.engine.wasmtime(), &component)?;
+        let engine = self.engine()?;
+        let hash = ContentHash::of(bytes);
+        let component = engine.compile(bytes, hash)?;
+        let linked = link(engine.wasmtime(), &component)?;
         let budget = Budget::default();
         let context = Arc::new(self.context(&"inspect".into(), &[], &budget));
         let manifest = Unit::describe(&component, &linked, &context)?;

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::{Fault, Instance, Unit, Warmer};
+use crate::telemetry::PluginStats;
 
 /// Exchanges that may wait for an instance.
 const MAX_WAITING: usize = 1_024;
@@ -38,13 +39,22 @@ pub struct Pool {
     asked: Cell<bool>,
     live: Cell<usize>,
     failed: RefCell<Option<Fault>>,
+    stats: Arc<PluginStats>,
     ready: Notify,
 }
 
 impl Pool {
     /// A pool that starts with `first`, or makes its first instance when it is needed.
     #[must_use]
-    pub fn new(unit: Arc<Unit>, warmer: Warmer, first: Option<Box<Instance>>) -> Rc<Self> {
+    pub fn new(
+        unit: Arc<Unit>,
+        warmer: Warmer,
+        first: Option<Box<Instance>>,
+        stats: Arc<PluginStats>,
+    ) -> Rc<Self> {
+        if first.is_some() {
+            stats.instance_created();
+        }
         Rc::new(Self {
             unit,
             warmer,
@@ -53,6 +63,7 @@ impl Pool {
             waiting: Cell::new(0),
             asked: Cell::new(false),
             failed: RefCell::new(None),
+            stats,
             ready: Notify::new(),
         })
     }
@@ -63,22 +74,15 @@ impl Pool {
         &self.unit
     }
 
-    /// Live instances and the linear memory of the idle ones, bytes.
-    #[must_use]
-    pub fn usage(&self) -> (usize, u64) {
-        (
-            self.live.get(),
-            self.idle.borrow().iter().map(|i| i.memory()).sum(),
-        )
-    }
-
     /// An instance, at once if one is idle.
     ///
     /// # Errors
     /// When none can be had before `deadline`.
     #[inline]
     pub async fn lease(self: &Rc<Self>, deadline: impl FnOnce() -> Instant) -> Result<Lease, Unready> {
-        match self.idle.borrow_mut().pop() {
+        // A statement of its own: the borrow must end before the wait begins.
+        let idle = self.idle.borrow_mut().pop();
+        match idle {
             Some(instance) => Ok(Lease {
                 instance: Some(instance),
                 pool: Rc::clone(self),
@@ -126,6 +130,7 @@ impl Pool {
             match made {
                 Ok(Ok(instance)) => {
                     pool.live.set(pool.live.get() + 1);
+                    pool.stats.instance_created();
                     pool.idle.borrow_mut().push(instance);
                 }
                 Ok(Err(fault)) => *pool.failed.borrow_mut() = Some(fault),
@@ -140,6 +145,7 @@ impl Pool {
         let spare = self.idle.borrow().len();
         if !instance.is_usable() || (worn && spare > 0) {
             self.live.set(self.live.get().saturating_sub(1));
+            self.stats.instance_ended();
             drop(instance);
             // The next exchange should find one.
             if spare == 0 {
@@ -161,6 +167,12 @@ impl Pool {
         if self.waiting.get() > 0 {
             self.ready.notify_one();
         }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        (0..self.live.get()).for_each(|_| self.stats.instance_ended());
     }
 }
 

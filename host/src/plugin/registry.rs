@@ -49,6 +49,13 @@ impl Slot {
             Self::Unavailable { reason, .. } => Some(reason),
         }
     }
+
+    /// Whether nothing has changed since `before`.
+    #[must_use]
+    pub fn is_same(&self, before: &Self) -> bool {
+        let id = |slot: &Self| slot.unit().map(|unit| unit.id);
+        id(self) == id(before) && self.problem() == before.problem()
+    }
 }
 
 /// Loads entries and remembers what worked.
@@ -56,7 +63,7 @@ impl Slot {
 pub struct Registry {
     loader: Loader,
     current: HashMap<Arc<str>, Arc<Unit>>,
-    last_good: LastGood,
+    scope: PathBuf,
 }
 
 impl Registry {
@@ -64,24 +71,19 @@ impl Registry {
     /// cache folder.
     #[must_use]
     pub fn new(loader: Loader, scope: &Path) -> Self {
-        let folder = loader
-            .engine()
-            .cache()
-            .folder()
-            .map(|folder| folder.join("last-good"));
         Self {
             loader,
             current: HashMap::new(),
-            last_good: LastGood {
-                folder,
-                scope: scope.to_owned(),
-            },
+            scope: scope.to_owned(),
         }
     }
 
     /// Loads every entry of `config`, in its order. Takes as long as compiling takes.
     pub fn resolve(&mut self, config: &Config) -> Vec<Slot> {
-        let slots: Vec<Slot> = config.plugins.iter().map(|entry| self.entry(entry)).collect();
+        let mut slots: Vec<Slot> = Vec::with_capacity(config.plugins.len());
+        for entry in &config.plugins {
+            slots.push(self.entry(entry, &slots));
+        }
         self.current = slots
             .iter()
             .filter_map(Slot::unit)
@@ -90,21 +92,27 @@ impl Registry {
         slots
     }
 
-    fn entry(&self, entry: &PluginEntry) -> Slot {
+    /// Loads one entry. A component that `others` or the entries before run is not compiled again.
+    fn entry(&self, entry: &PluginEntry, others: &[Slot]) -> Slot {
+        let known = |hash: ContentHash| {
+            let mut units = others.iter().filter_map(Slot::unit).chain(self.current.values());
+            Some(units.find(|unit| unit.hash == hash)?.component().clone())
+        };
         let before = self.current.get(&entry.name);
         let bytes = read(&entry.wasm);
-        if let (Some(unit), Ok(bytes)) = (before, &bytes) {
-            if unit.hash == ContentHash::of(bytes) && unit.entry.same_as(entry) {
-                return Slot::Ready {
-                    unit: Arc::clone(unit),
-                    rejected: None,
-                    fresh: false,
-                };
-            }
+        if let (Some(unit), Ok(bytes)) = (before, &bytes)
+            && unit.hash == ContentHash::of(bytes)
+            && unit.entry.same_as(entry)
+        {
+            return Slot::Ready {
+                unit: Arc::clone(unit),
+                rejected: None,
+                fresh: false,
+            };
         }
-        let failed = match bytes.and_then(|bytes| Ok((self.loader.load(entry, &bytes)?, bytes))) {
+        let failed = match bytes.and_then(|bytes| Ok((self.loader.load(entry, &bytes, known)?, bytes))) {
             Ok((unit, bytes)) => {
-                self.last_good.keep(&entry.name, &bytes);
+                self.last_good().keep(&entry.name, &bytes);
                 return Slot::Ready {
                     unit,
                     rejected: None,
@@ -123,9 +131,9 @@ impl Registry {
         }
         // A pin holds for the copy, too.
         let kept = self
-            .last_good
+            .last_good()
             .find(&entry.name)
-            .and_then(|bytes| self.loader.load(entry, &bytes).ok());
+            .and_then(|bytes| self.loader.load(entry, &bytes, known).ok());
         match kept {
             Some(unit) => Slot::Ready {
                 unit,
@@ -140,12 +148,31 @@ impl Registry {
     }
 }
 
+impl Registry {
+    fn last_good(&self) -> LastGood<'_> {
+        let folder = self
+            .loader
+            .engine()
+            .ok()
+            .and_then(|engine| engine.cache().folder());
+        LastGood {
+            folder: folder.map(|folder| folder.join("last-good")),
+            scope: &self.scope,
+        }
+    }
+}
+
 fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
     let failed = |source| LoadError::File {
         path: path.display().to_string(),
         source,
     };
-    let size = std::fs::metadata(path).map_err(failed)?.len();
+    let meta = std::fs::metadata(path).map_err(failed)?;
+    // Reading a pipe would wait for its other end.
+    if !meta.is_file() {
+        return Err(failed(std::io::Error::other("not a regular file")));
+    }
+    let size = meta.len();
     if size > MAX_COMPONENT {
         return Err(crate::engine::EngineError::TooLarge { size }.into());
     }
@@ -154,12 +181,12 @@ fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
 
 /// Copies of the components that worked last, beside the cache of native code.
 #[derive(Debug)]
-struct LastGood {
+struct LastGood<'a> {
     folder: Option<PathBuf>,
-    scope: PathBuf,
+    scope: &'a Path,
 }
 
-impl LastGood {
+impl LastGood<'_> {
     fn path(&self, name: &str) -> Option<PathBuf> {
         let key = ContentHash::of(format!("{}\0{name}", self.scope.display()).as_bytes());
         Some(self.folder.as_ref()?.join(format!("{key}.wasm")))

@@ -84,8 +84,10 @@ pub struct Unit {
     pub manifest: Manifest,
     /// Interfaces of the contract that it imports.
     pub imports: Vec<String>,
-    /// How its faults are counted.
+    /// How faults in the way of an exchange are counted.
     pub health: Health,
+    /// How faults of `on-finish` are counted: no exchange waits for it, and none that works heals it.
+    pub finish_health: Health,
     pre: InstancePre<HostState>,
     exports: Exports,
     context: Arc<EntryContext>,
@@ -119,6 +121,7 @@ impl Unit {
             manifest,
             imports: linked.imports,
             health: Health::default(),
+            finish_health: Health::default(),
             pre: linked.pre,
             exports,
             context,
@@ -134,6 +137,11 @@ impl Unit {
         manifest(linked, &Exports::of(component)?, context)
     }
 
+    /// Its component, compiled.
+    pub(super) fn component(&self) -> &Component {
+        self.pre.component()
+    }
+
     /// It exports the hook.
     #[must_use]
     pub fn has(&self, hook: Hook) -> bool {
@@ -147,6 +155,27 @@ impl Unit {
             .into_iter()
             .filter(|hook| *hook != Hook::Configure && self.has(*hook));
         hooks.map(Hook::name).collect()
+    }
+
+    /// How faults of this hook are counted.
+    #[must_use]
+    pub fn health_of(&self, hook: Hook) -> &Health {
+        match hook {
+            Hook::OnFinish => &self.finish_health,
+            _ => &self.health,
+        }
+    }
+
+    /// Faults since it was loaded.
+    #[must_use]
+    pub fn faults(&self) -> u64 {
+        self.health.faults() + self.finish_health.faults()
+    }
+
+    /// It is let alone at this moment, for some of its hooks at least.
+    #[must_use]
+    pub fn is_closed(&self, now_ns: u64) -> bool {
+        self.health.is_closed(now_ns) || self.finish_health.is_closed(now_ns)
     }
 
     /// Its limits.

@@ -1,3 +1,5 @@
+//! Precedence by table, and the table against a naive reference.
+
 use super::*;
 use http::{HeaderMap, HeaderName};
 use proptest::prelude::*;

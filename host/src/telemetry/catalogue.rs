@@ -48,7 +48,7 @@ catalogue! {
     LISTENER_REFUSED = counter "portcullis_listener_refused_total", "Connections closed at once.";
     GENERATION = gauge "portcullis_generation", "Number of the configuration in force.";
     RELOADS = counter "portcullis_reloads_total", "Reloads by result.";
-    LAST_RELOAD_OK = gauge "portcullis_last_reload_success", "1 if the latest reload was applied, else 0.";
+    LAST_RELOAD_OK = gauge "portcullis_last_reload_success", "0 if the latest reload was rejected, else 1.";
     LAST_RELOAD_TIME = gauge "portcullis_last_reload_timestamp_seconds", "Unix time of the latest reload.";
     UPTIME = gauge "portcullis_uptime_seconds", "Time since the process started.";
     BUILD = gauge "portcullis_build_info", "1, with the version of the gateway.";

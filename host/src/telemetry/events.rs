@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::clock;
 use crate::telemetry::plugin_stats::{FaultKind, Hook, PluginState};
@@ -122,6 +122,24 @@ impl ConfigReloaded {
     }
 }
 
+/// Files were touched, and say what runs already.
+#[derive(Debug, Clone, Copy)]
+pub struct ConfigUnchanged {
+    /// Number of the configuration in force.
+    pub generation: u64,
+}
+
+impl ConfigUnchanged {
+    /// DEBUG; the latest reload counts as a success, as no applied one.
+    pub fn emit(self, telemetry: &Telemetry) {
+        telemetry.reloads.unchanged();
+        debug!(
+            generation = self.generation,
+            "files were touched and nothing has changed"
+        );
+    }
+}
+
 /// A configuration was not accepted: nothing has changed.
 #[derive(Debug, Clone, Copy)]
 pub struct ConfigRejected<'a> {
@@ -208,7 +226,7 @@ impl PluginOpened<'_> {
     }
 }
 
-/// A plugin that was open is called again.
+/// A plugin that was not at its newest version, or open, works as it should again.
 #[derive(Debug, Clone, Copy)]
 pub struct PluginRecovered<'a> {
     /// The entry.
@@ -389,6 +407,8 @@ mod tests {
         .emit(&telemetry);
         assert!(has(&telemetry, "portcullis_generation 7"));
         assert!(has(&telemetry, "portcullis_last_reload_success 0"));
+        ConfigUnchanged { generation: 7 }.emit(&telemetry);
+        assert!(has(&telemetry, "portcullis_last_reload_success 1"));
         assert!(has(&telemetry, "portcullis_reloads_total{result=\"applied\"} 1"));
         assert!(has(&telemetry, "portcullis_reloads_total{result=\"rejected\"} 1"));
     }

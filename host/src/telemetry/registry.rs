@@ -49,13 +49,18 @@ pub struct Telemetry {
 pub(super) struct Reloads {
     pub(super) applied: Counter,
     pub(super) rejected: Counter,
-    /// Of the latest one: Unix time in ms with the lowest bit replaced by its success; 0 = none yet.
+    /// Of the latest look at the files: Unix time in ms, its lowest bit replaced by the success; 0 = none yet.
     latest: AtomicU64,
 }
 
 impl Reloads {
     pub(super) fn applied(&self) {
         self.applied.add(1);
+        self.latest.store(clock::unix_ms() | 1, Ordering::Relaxed);
+    }
+
+    /// What runs is what the files say: a rejected reload is put right without an applied one.
+    pub(super) fn unchanged(&self) {
         self.latest.store(clock::unix_ms() | 1, Ordering::Relaxed);
     }
 

@@ -151,9 +151,9 @@ impl UpstreamStats {
         self.retries.add(1);
     }
 
-    /// A connection was opened.
-    pub fn connect(&self) {
-        self.connects.add(1);
+    /// Connections were opened.
+    pub fn connected(&self, count: u64) {
+        self.connects.add(count);
     }
 
     /// A response head came so long after the try was sent.

@@ -26,6 +26,8 @@ pub struct Cluster {
     settings: Arc<Settings>,
     slots: Vec<Rc<Slot>>,
     next: Cell<usize>,
+    /// Connections that were counted by [`Cluster::take_connects`].
+    taken: Cell<u64>,
 }
 
 impl Cluster {
@@ -41,6 +43,7 @@ impl Cluster {
             slots: slots.collect(),
             settings,
             next: Cell::new(0),
+            taken: Cell::new(0),
         })
     }
 
@@ -56,6 +59,12 @@ impl Cluster {
             .endpoints
             .iter()
             .zip(self.slots.iter().map(|slot| slot.stats()))
+    }
+
+    /// Connections that were opened since the last call.
+    pub fn take_connects(&self) -> u64 {
+        let opened: u64 = self.slots.iter().map(|slot| slot.connects()).sum();
+        opened - self.taken.replace(opened)
     }
 
     /// Drops idle connections that were kept for `max_idle_time` or closed by the peer. The worker calls it every

@@ -79,6 +79,11 @@ pub(super) fn parse<const KEPT: usize>(
                 seen.transfer_encoding(value)?;
                 continue;
             }
+            // The rest of RFC 9110 section 7.6.1, and what speaks of a proxy that the client does not see.
+            (2 | 7 | 16 | 18 | 25, _) if is_hop_by_hop(name) => {
+                field_value(head, value)?;
+                continue;
+            }
             _ => {}
         }
         let name = fields::name(name).ok_or(Fault::malformed("bad field name"))?;
@@ -95,6 +100,17 @@ pub(super) fn parse<const KEPT: usize>(
         }
     }
     seen.finish(status, headers, method)
+}
+
+fn is_hop_by_hop(name: &[u8]) -> bool {
+    const NAMES: [&[u8]; 5] = [
+        b"te",
+        b"upgrade",
+        b"proxy-connection",
+        b"proxy-authenticate",
+        b"proxy-authentication-info",
+    ];
+    NAMES.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
 /// Version and status of a status line (RFC 9112 section 4). The reason is read over; the blank before it may be

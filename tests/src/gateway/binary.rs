@@ -49,9 +49,11 @@ impl BinaryGateway {
             .args(["run", "--config"])
             .arg(folder.configuration())
             .current_dir(folder.path());
+        command.env_remove("PORTCULLIS_WORKERS");
         if let Some(workers) = builder.workers {
             command.env("PORTCULLIS_WORKERS", workers.to_string());
         }
+        command.envs(builder.variables.iter().cloned());
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -160,8 +162,20 @@ impl Drop for BinaryGateway {
 /// # Panics
 /// When it was not built, or does not end.
 pub async fn portcullis(arguments: &[&str], folder: &Path) -> Output {
+    portcullis_with(arguments, folder, &[]).await
+}
+
+/// The same with further environment variables.
+///
+/// # Panics
+/// As [`portcullis`].
+pub async fn portcullis_with(arguments: &[&str], folder: &Path, variables: &[(&str, &str)]) -> Output {
     let mut command = Command::new(artifact::binary());
-    command.args(arguments).current_dir(folder).stdin(Stdio::null());
+    command
+        .args(arguments)
+        .envs(variables.iter().copied())
+        .current_dir(folder)
+        .stdin(Stdio::null());
     let ended = task::spawn_blocking(move || command.output().expect("a binary that starts"));
     time::timeout(PATIENCE, ended)
         .await

@@ -20,6 +20,7 @@ pub struct GatewayBuilder {
     frame: Frame,
     toml: String,
     pub(crate) workers: Option<usize>,
+    pub(crate) variables: Vec<(String, String)>,
     pub(crate) errors: Errors,
 }
 
@@ -42,6 +43,7 @@ impl GatewayBuilder {
             frame: Frame::default(),
             toml: String::new(),
             workers: Some(2),
+            variables: Vec::new(),
             errors: Errors::Fail,
         }
     }
@@ -106,10 +108,17 @@ impl GatewayBuilder {
         self
     }
 
-    /// How many workers; two unless said.
+    /// How many workers; two unless said, and with `None` what the TOML says.
     #[must_use]
-    pub fn workers(mut self, workers: usize) -> Self {
-        self.workers = Some(workers);
+    pub fn workers(mut self, workers: impl Into<Option<usize>>) -> Self {
+        self.workers = workers.into();
+        self
+    }
+
+    /// An environment variable of the real binary; one in this process sees those of the tests.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
         self
     }
 

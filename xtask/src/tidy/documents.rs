@@ -39,7 +39,8 @@ pub(super) fn check(tree: &Tree) -> Result<Vec<Finding>> {
     };
     for module in LAYERS.iter().copied().flatten() {
         let there = tree.path(&format!("host/src/{module}.rs")).is_file();
-        if there && !text.contains(&format!("`{module}`")) {
+        let named = [format!("`{module}`"), format!("`host/src/{module}.rs`")];
+        if there && !named.iter().any(|name| text.contains(name)) {
             findings.push(Finding::error(
                 file,
                 0,
@@ -62,7 +63,12 @@ mod tests {
         fs::create_dir_all(root.join("host/src")).unwrap();
         fs::write(root.join("host/src/config.rs"), "").unwrap();
         fs::write(root.join("host/src/units.rs"), "").unwrap();
-        fs::write(root.join("ARCHITECTURE.md"), "The `units` of the host.\n").unwrap();
+        fs::write(root.join("host/src/main.rs"), "").unwrap();
+        fs::write(
+            root.join("ARCHITECTURE.md"),
+            "The `units` of the host, from `host/src/main.rs` on.\n",
+        )
+        .unwrap();
         let found: Vec<_> = check(&tree).unwrap().iter().map(Finding::shown).collect();
         fs::remove_dir_all(&root).unwrap();
         assert_eq!(found.len(), 2, "{found:?}");

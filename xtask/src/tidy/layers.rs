@@ -14,7 +14,9 @@ pub(super) const LAYERS: &[&[&str]] = &[
     &["abi", "export"],
     &["plugin"],
     &["pipeline"],
-    &["gateway", "admin"],
+    &["status"],
+    &["admin"],
+    &["gateway"],
     &["cli"],
     &["main"],
 ];

@@ -1,3 +1,5 @@
+//! Decoding of real data, bombs and damaged data.
+
 use super::*;
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};

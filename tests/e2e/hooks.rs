@@ -1,0 +1,16 @@
+//! The order of hooks, their verdicts, and what they may read and edit.
+//!
+//! Most tests run the guest `trace` as the entries `a`, `b` and `c` of one pipeline: each hook of each entry logs a line,
+//! and the request orders what it does (`x-do: b on-request respond text`).
+
+mod attributes;
+mod bodies;
+mod codings;
+mod edits;
+mod entries;
+mod errors;
+mod finish;
+mod order;
+mod overflow;
+mod streaming;
+mod trace;

@@ -1,0 +1,19 @@
+//! End-to-end tests: the real gateway, real plugins, real sockets.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "tests: a panic is how they fail"
+)]
+
+mod admin;
+mod commands;
+mod conformance;
+mod contract;
+mod faults;
+mod hooks;
+mod http;
+mod plugins;
+mod reload;
