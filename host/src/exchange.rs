@@ -211,7 +211,7 @@ impl Exchange {
                         old.restore(headers, name);
                     }
                 }
-                Edit::Attribute(key, old) => self.attributes.restore(key, old),
+                Edit::Attribute(key, old) => self.attributes.restore(&key, old),
                 Edit::State(stage, old) => {
                     if let Some(stage) = self.stages.get_mut(stage) {
                         stage.state = old;
@@ -369,6 +369,8 @@ impl Exchange {
         let target = PathAndQuery::from_maybe_shared(Bytes::from(text))
             .map_err(|_| EditError::Invalid("not a path and query".to_owned()))?;
         let old = std::mem::replace(&mut self.request.target, target);
+        // What the client asked for stays known, for the log and the property.
+        self.raw_target.get_or_insert_with(|| old.clone());
         self.journal.push(Edit::Target(old));
         Ok(())
     }

@@ -57,8 +57,8 @@ impl Attributes {
     }
 
     /// Puts an old value back.
-    pub(super) fn restore(&mut self, key: String, old: Option<String>) {
-        drop(self.swap(&key, old));
+    pub(super) fn restore(&mut self, key: &str, old: Option<String>) {
+        drop(self.swap(key, old));
     }
 
     fn swap(&mut self, key: &str, value: Option<String>) -> Option<String> {

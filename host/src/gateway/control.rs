@@ -222,7 +222,9 @@ impl Control {
         .emit();
         if let Some(Stop::Drain(done)) = done {
             // Whoever asked may have gone.
-            let _ = done.send(());
+            if done.send(()).is_err() {
+                tracing::debug!("nobody waits for the end any more");
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use bytes::Bytes;
 use http::header::{HOST, HeaderValue};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, request};
+use http::{HeaderMap, Method, Version, request};
 
 use super::view::ListenerView;
 use crate::exchange::RequestHead;
@@ -59,6 +59,10 @@ pub(super) fn intake(parts: request::Parts, listener: &ListenerView, peer: &Peer
     }
     if method == Method::CONNECT {
         refuse(ErrorKind::ConnectRefused);
+    }
+    // RFC 9112 section 3.2: also a request in absolute-form must have the field.
+    if uri.authority().is_some() && version == Version::HTTP_11 && !headers.contains_key(HOST) {
+        refuse(ErrorKind::HostMissing);
     }
     if let Err(error) = host::settle(&uri, &mut headers, &mut survey) {
         refuse(error.into());

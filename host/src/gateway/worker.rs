@@ -130,14 +130,18 @@ async fn work(start: Start) {
                 });
                 worker.adopt(view, sockets);
                 // The control thread may have given up waiting.
-                let _ = done.send(());
+                if done.send(()).is_err() {
+                    tracing::debug!("nobody waits for the new view any more");
+                }
             }
             Command::Drain(patience, done) => {
                 let cut = match &worker {
                     Some(worker) => worker.drain(patience).await,
                     None => 0,
                 };
-                let _ = done.send(cut);
+                if done.send(cut).is_err() {
+                    tracing::debug!("nobody waits for the end any more");
+                }
                 return;
             }
         }

@@ -320,8 +320,8 @@ fn functions(
         };
     }
     Ok(Functions {
-        describe: instance.get_typed_func(&mut *store, &exports.describe)?,
-        configure: instance.get_typed_func(&mut *store, &exports.configure)?,
+        describe: instance.get_typed_func(&mut *store, exports.describe)?,
+        configure: instance.get_typed_func(&mut *store, exports.configure)?,
         on_request: optional!(on_request),
         on_request_body: optional!(on_request_body),
         on_response: optional!(on_response),

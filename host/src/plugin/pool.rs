@@ -3,6 +3,7 @@
 //! guests run on fibers, the warmer makes another and whoever needs it waits its turn.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -34,7 +35,7 @@ pub enum Unready {
 pub struct Pool {
     unit: Arc<Unit>,
     warmer: Warmer,
-    idle: RefCell<Vec<Box<Instance>>>,
+    idle: RefCell<VecDeque<Box<Instance>>>,
     waiting: Cell<usize>,
     asked: Cell<bool>,
     live: Cell<usize>,
@@ -81,7 +82,7 @@ impl Pool {
     #[inline]
     pub async fn lease(self: &Rc<Self>, deadline: impl FnOnce() -> Instant) -> Result<Lease, Unready> {
         // A statement of its own: the borrow must end before the wait begins.
-        let idle = self.idle.borrow_mut().pop();
+        let idle = self.idle.borrow_mut().pop_back();
         match idle {
             Some(instance) => Ok(Lease {
                 instance: Some(instance),
@@ -97,7 +98,7 @@ impl Pool {
         }
         let _waiting = Waiting::enter(&self.waiting);
         loop {
-            if let Some(instance) = self.idle.borrow_mut().pop() {
+            if let Some(instance) = self.idle.borrow_mut().pop_back() {
                 return Ok(Lease {
                     instance: Some(instance),
                     pool: Rc::clone(self),
@@ -131,7 +132,7 @@ impl Pool {
                 Ok(Ok(instance)) => {
                     pool.live.set(pool.live.get() + 1);
                     pool.stats.instance_created();
-                    pool.idle.borrow_mut().push(instance);
+                    pool.idle.borrow_mut().push_back(instance);
                 }
                 Ok(Err(fault)) => *pool.failed.borrow_mut() = Some(fault),
                 Err(_) => {}
@@ -159,9 +160,9 @@ impl Pool {
         }
         let mut idle = self.idle.borrow_mut();
         if worn {
-            idle.insert(0, instance);
+            idle.push_front(instance);
         } else {
-            idle.push(instance);
+            idle.push_back(instance);
         }
         drop(idle);
         if self.waiting.get() > 0 {

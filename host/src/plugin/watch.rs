@@ -126,7 +126,7 @@ impl Watch {
             };
             if counts {
                 // One that waits already says the same.
-                let _ = sender.try_send(());
+                sender.try_send(()).ok();
             }
         })?;
         Ok(Self {

@@ -35,7 +35,7 @@ pub struct AccessRecord<'a> {
     pub method: &'a str,
     /// Host and port as the client asked for them.
     pub host: &'a str,
-    /// Normalised path, without query.
+    /// Path as the client sent it, without query.
     pub path: &'a str,
     /// Without `?`.
     pub query: Option<&'a str>,
