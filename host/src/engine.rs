@@ -169,7 +169,11 @@ fn start(workers: usize) -> Result<wasmtime::Engine, EngineError> {
         match wasmtime::Engine::new(&settings(Some(instances))) {
             Ok(engine) => return Ok(engine),
             Err(error) => {
-                tracing::debug!(instances, error = format!("{error:#}"), "the instance pool does not fit");
+                tracing::debug!(
+                    instances,
+                    error = format!("{error:#}"),
+                    "the instance pool does not fit"
+                );
                 instances /= 4;
             }
         }
@@ -219,7 +223,12 @@ mod tests {
     #[test]
     fn what_is_no_component_is_refused_by_name() {
         let engine = Engine::new(None, 1).unwrap();
-        let text = |bytes: &[u8]| engine.compile(bytes, ContentHash::of(bytes)).unwrap_err().to_string();
+        let text = |bytes: &[u8]| {
+            engine
+                .compile(bytes, ContentHash::of(bytes))
+                .unwrap_err()
+                .to_string()
+        };
         assert!(text(b"").contains("half-written"));
         assert!(text(b"hello world").contains("magic number"));
         assert!(text(b"\0asm\x01\0\0\0").contains("core module"));

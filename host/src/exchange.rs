@@ -18,6 +18,7 @@ use http::{HeaderMap, Method, Version};
 use tokio::time::Instant;
 
 pub use self::attributes::Attributes;
+use self::field::settable_name;
 pub use self::field::{field_name, field_value, final_status};
 pub use self::head::{ErrorView, RequestHead, ResponseHead, Seen, Stage, UpstreamView};
 use self::journal::{Edit, Journal, Old};
@@ -249,7 +250,8 @@ impl Exchange {
     /// Replaces every value of a field.
     ///
     /// # Errors
-    /// When the hook may not, or the name or value is no field's (RFC 9110, section 5).
+    /// When the hook may not, the name or value is no field's (RFC 9110, section 5), or the field frames the
+    /// message or belongs to the connection: a wrong length would let one message be taken for two.
     pub fn set_header(
         &mut self,
         phase: Phase,
@@ -257,7 +259,7 @@ impl Exchange {
         name: &str,
         value: &str,
     ) -> Result<(), EditError> {
-        let (name, value) = (field_name(name)?, field_value(value)?);
+        let (name, value) = (settable_name(name)?, field_value(value)?);
         let headers = self.fields_mut(phase, section)?;
         if headers.len() >= MAX_FIELDS {
             return Err(EditError::Limit("too many fields"));
@@ -284,7 +286,7 @@ impl Exchange {
         name: &str,
         value: &str,
     ) -> Result<(), EditError> {
-        let (name, value) = (field_name(name)?, field_value(value)?);
+        let (name, value) = (settable_name(name)?, field_value(value)?);
         let headers = self.fields_mut(phase, section)?;
         if headers.len() >= MAX_FIELDS {
             return Err(EditError::Limit("too many fields"));

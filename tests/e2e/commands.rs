@@ -373,3 +373,40 @@ async fn what_is_no_command_shows_the_usage() {
     assert_eq!(said.code, Some(0));
     assert!(said.out.starts_with("portcullis "), "{}", said.out);
 }
+
+/// Blocks of a language in a Markdown document.
+fn blocks<'a>(document: &'a str, language: &str) -> Vec<&'a str> {
+    let fence = format!("```{language}\n");
+    let parts = document.split(fence.as_str()).skip(1);
+    parts.map(|rest| rest.split("```").next().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn the_readmes_configuration_is_good_and_its_mistake_is_shown_as_it_says() {
+    let readme = include_str!("../../README.md");
+    let [configuration] = blocks(readme, "toml")[..] else {
+        panic!("one block of TOML")
+    };
+    let folder = folder(configuration, &["auth-key"]);
+    let environment = [("ACME_KEY", "k-1")];
+    let arguments = ["check", "--config", "gateway.toml"];
+    let said: Said = portcullis_with(&arguments, folder.path(), &environment)
+        .await
+        .into();
+    assert_eq!(said.code, Some(0), "{}{}", said.out, said.err);
+
+    let wrong = configuration.replace("prefix = ", "prefx = ");
+    fs::write(folder.path().join("gateway.toml"), wrong).unwrap();
+    let said: Said = portcullis_with(&arguments, folder.path(), &environment)
+        .await
+        .into();
+    assert_eq!(said.code, Some(1));
+    let [shown] = blocks(readme, "text")[..] else {
+        panic!("one block of text")
+    };
+    assert!(
+        said.err.contains(shown.trim()),
+        "README shows:\n{shown}\nthe program says:\n{}",
+        said.err
+    );
+}

@@ -80,7 +80,7 @@ pub(crate) fn run(tree: &Tree, words: &[String]) -> Result<()> {
     let mut gateway = Gateway::start(tree, &site)?;
     gateway.wait_until_ready(&site, &stop)?;
     if check {
-        return check::run(&site, gateway);
+        return check::run(tree, &site, gateway);
     }
     say::text(&trials::guide(tree, &site, &upstreams));
     while !stop.load(Ordering::Relaxed) {

@@ -12,6 +12,9 @@ use wasmtime::component::Component;
 
 use super::ContentHash;
 
+/// Most files of native code that are kept: a version is compiled again once so many others came after it.
+const MAX_FILES: usize = 256;
+
 /// A folder of compiled components, or nothing. Each failure costs only a compilation.
 #[derive(Debug)]
 pub struct AotCache {
@@ -77,7 +80,8 @@ impl AotCache {
         let written = component
             .serialize()
             .map_err(|e| std::io::Error::other(format!("{e:#}")))
-            .and_then(|code| write_whole(&path, &code));
+            .and_then(|code| write_whole(&path, &code))
+            .and_then(|()| path.parent().map_or(Ok(()), |folder| prune(folder, MAX_FILES)));
         if let Err(error) = written {
             tracing::warn!(path = %path.display(), %error, "native code could not be cached");
         }
@@ -95,6 +99,23 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         .open(&temporary)?;
     file.write_all(bytes)?;
     std::fs::rename(&temporary, path)
+}
+
+/// Removes the oldest files of native code until at most `keep` are left. What runs has them mapped and goes on.
+fn prune(folder: &Path, keep: usize) -> std::io::Result<()> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|end| end == "cwasm") {
+            files.push((path.metadata()?.modified()?, path));
+        }
+    }
+    files.sort();
+    let surplus = files.len().saturating_sub(keep);
+    files
+        .iter()
+        .take(surplus)
+        .try_for_each(|(_, path)| std::fs::remove_file(path))
 }
 
 /// Makes the folder if it is missing, and says why it cannot be trusted.
@@ -134,6 +155,23 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+
+    #[test]
+    fn the_oldest_files_are_removed_and_no_others() {
+        let folder = tempfile::tempdir().unwrap();
+        for (age, name) in ["a.cwasm", "b.cwasm", "c.cwasm", "d.wasm"].iter().enumerate() {
+            let file = std::fs::File::create(folder.path().join(name)).unwrap();
+            let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(100 - age as u64);
+            file.set_modified(time).unwrap();
+        }
+        prune(folder.path(), 2).unwrap();
+        let mut left: Vec<_> = std::fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["a.cwasm", "b.cwasm", "d.wasm"]);
+    }
 
     #[test]
     fn a_folder_that_others_can_write_is_not_trusted() {

@@ -5,7 +5,8 @@ use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::{Request, Response};
+use http::header::CONTENT_LENGTH;
+use http::{Request, Response, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -281,13 +282,20 @@ async fn stopped(ending: &mut Ending, stop: Stop) -> Payload {
 }
 
 /// Puts head and body together. The exchange keeps what `on-finish` hooks and the log read.
-fn answer(mut ending: Box<Ending>, payload: Payload) -> Response<Tail> {
+fn answer(mut ending: Box<Ending>, mut payload: Payload) -> Response<Tail> {
     let run = ending.run();
     run.settle();
     let keeps = run.has_finish();
-    let head = run.x().response.as_mut();
+    let mut head = run.x().response.as_mut();
+    if let Some(head) = &mut head
+        && matches!(head.status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT)
+    {
+        // A hook may have set the status on a response with a body (RFC 9110, sections 8.6 and 15.3.6).
+        head.headers.remove(CONTENT_LENGTH);
+        payload = Payload::default();
+    }
     let (status, headers) = head.map_or_else(
-        || (http::StatusCode::INTERNAL_SERVER_ERROR, http::HeaderMap::new()),
+        || (StatusCode::INTERNAL_SERVER_ERROR, http::HeaderMap::new()),
         |head| {
             let headers = if keeps {
                 head.headers.clone()

@@ -228,11 +228,10 @@ impl Worker {
             );
             return;
         }
-        self.finishing.set(self.finishing.get() + 1);
-        let worker = Rc::clone(self);
+        let finishing = Finishing::begin(Rc::clone(self));
         tokio::task::spawn_local(async move {
             run.finish(outcome).await;
-            worker.finishing.set(worker.finishing.get() - 1);
+            drop(finishing);
         });
     }
 
@@ -445,6 +444,22 @@ fn builder(listener: &Listener) -> http1::Builder {
         .max_buf_size(listener.limits.header_bytes.max(MIN_BUFFER))
         .half_close(false);
     builder
+}
+
+/// Counts hooks under way after the last byte, also when one of them ends badly: the shutdown waits for them.
+struct Finishing(Rc<Worker>);
+
+impl Finishing {
+    fn begin(worker: Rc<Worker>) -> Self {
+        worker.finishing.set(worker.finishing.get() + 1);
+        Self(worker)
+    }
+}
+
+impl Drop for Finishing {
+    fn drop(&mut self) {
+        self.0.finishing.set(self.0.finishing.get() - 1);
+    }
 }
 
 /// Forgets a connection whose task ends, also when it is aborted.

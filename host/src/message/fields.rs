@@ -4,8 +4,7 @@
 //! for the connection is handed back, and its reader decides.
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, EXPECT, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -13,7 +12,6 @@ use super::survey::{Field, Survey, has_single_lines};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-const PROXY_AUTHENTICATION_INFO: HeaderName = HeaderName::from_static("proxy-authentication-info");
 const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 
 /// At most so many names of `Connection` are obeyed; a message with more of them than fields it could have is
@@ -108,30 +106,6 @@ pub fn strip_request(headers: &mut HeaderMap, survey: &Survey) -> HopByHop {
     }
     if survey.has(Field::Http2Settings) {
         headers.remove(HTTP2_SETTINGS);
-    }
-    hop
-}
-
-/// Removes from a response what must not reach the client: the hop-by-hop fields as in [`strip_request`], and
-/// `Proxy-Authenticate` and `Proxy-Authentication-Info`, which speak of a proxy that the client does not see.
-///
-/// `Trailer` stays: it is end-to-end (RFC 9110 section 6.6.2), and a server that sends trailers needs it to
-/// know which ones.
-pub fn strip_response(headers: &mut HeaderMap) -> HopByHop {
-    let survey = &Survey::of(headers);
-    let mut hop = HopByHop::default();
-    if !survey.has_hop_by_hop() {
-        return hop;
-    }
-    strip_common(headers, survey, &mut hop);
-    if survey.has(Field::Te) {
-        headers.remove(TE);
-    }
-    if survey.has(Field::ProxyAuthenticate) {
-        headers.remove(PROXY_AUTHENTICATE);
-    }
-    if survey.has(Field::ProxyAuthenticationInfo) {
-        headers.remove(PROXY_AUTHENTICATION_INFO);
     }
     hop
 }
@@ -323,24 +297,6 @@ mod tests {
         assert_eq!(hop.trailers, Trailers::Accepted);
         assert_eq!(hop.expectation, Expectation::Continue);
         assert_eq!(hop.upgrade, None, "connection does not list it");
-    }
-
-    #[test]
-    fn every_hop_by_hop_field_of_a_response_goes() {
-        let mut headers = map(&[
-            ("connection", "close"),
-            ("keep-alive", "timeout=5"),
-            ("transfer-encoding", "chunked"),
-            ("upgrade", "h2c"),
-            ("proxy-authenticate", "Basic"),
-            ("proxy-authentication-info", "x"),
-            ("te", "x"),
-            ("trailer", "grpc-status"),
-            ("etag", "\"1\""),
-        ]);
-        let hop = strip_response(&mut headers);
-        assert_eq!(names(&headers), ["etag", "trailer"]);
-        assert_eq!(hop.persistence, Persistence::Close);
     }
 
     #[test]

@@ -46,6 +46,8 @@ impl Run {
             status: problem.status,
             origin: problem.kind.origin().as_str(),
         });
+        // Before `on-error` hooks fail in their turn.
+        let culprit = self.culprit();
         let mut answer = None;
         for &index in pipeline.error.iter().filter(|&&index| index < reached) {
             let action = self.invoke(index, Hook::OnError, async |instance, x, at| {
@@ -71,7 +73,6 @@ impl Run {
             Some(payload) => payload,
             None => self.document(*problem),
         };
-        let culprit = self.culprit();
         for &index in pipeline.response.iter().filter(|&&index| index < reached) {
             if Some(index) == culprit {
                 continue;

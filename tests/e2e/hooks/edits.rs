@@ -197,3 +197,21 @@ async fn removing_the_framing_does_not_change_the_message() {
     assert_eq!((request.text(), request.fields.all("host").len()), ("hello", 1));
     gateway.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_status_that_has_no_body_ends_the_message_at_its_head() {
+    let main = Upstream::fixed(200, &[], "answer");
+    let gateway = abc(&main).await;
+    let mut connection = gateway.connect().await;
+    for hook in ["on-response", "on-response-body"] {
+        for status in [204, 304, 205] {
+            let order = format!("b {hook} set-status {status}");
+            let answer = connection.exchange(&get(&[&order])).await.unwrap();
+            assert_eq!((answer.status, answer.text()), (status, ""), "{hook}");
+        }
+    }
+    // What was not sent does not stand in front of the next answer.
+    let answer = connection.exchange(&get(&[])).await.unwrap();
+    assert_eq!((answer.status, answer.text()), (200, "answer"));
+    gateway.shutdown().await;
+}

@@ -84,6 +84,39 @@ async fn the_first_answer_that_fits_is_sent_as_it_is_configured() {
 }
 
 #[tokio::test]
+async fn a_status_that_has_no_body_is_sent_without_one() {
+    let gateway = Gateway::new()
+        .plugin("mock")
+        .toml(
+            r#"
+            [plugins.mock]
+            config = { responses = [
+                { when = { path = "/204" }, status = 204, body = "not sent" },
+                { when = { path = "/304" }, status = 304, body = "not sent" },
+                { body = "sent" },
+            ] }
+            [[routes]]
+            name = "all"
+            match = { prefix = "/" }
+            upstream = { plugin = "mock" }
+            "#,
+        )
+        .start()
+        .await;
+    let mut connection = gateway.connect().await;
+    for status in [204, 304] {
+        let request = Request::get(&format!("/{status}"));
+        let answer = connection.exchange(&request).await.unwrap();
+        assert_eq!((answer.status, answer.text()), (status, ""));
+    }
+    assert_eq!(
+        connection.exchange(&Request::get("/")).await.unwrap().text(),
+        "sent"
+    );
+    gateway.shutdown().await;
+}
+
+#[tokio::test]
 async fn an_override_answers_one_route_otherwise() {
     let gateway = Gateway::new()
         .plugin("mock")

@@ -15,6 +15,7 @@ use crate::demo::http::{self, Connection};
 use crate::demo::site::Site;
 use crate::demo::trials::{ACCEPTED, HELLO, TRIALS};
 use crate::say;
+use crate::tree::Tree;
 
 /// Connections of the load.
 const CONNECTIONS: usize = 4;
@@ -22,6 +23,8 @@ const CONNECTIONS: usize = 4;
 const MORE: u64 = 200;
 /// The text that takes the place of [`HELLO`].
 const GOOD_DAY: &str = "Good day from a sandboxed plugin";
+/// What the status says of a plugin whose newest file is broken.
+const LAST_GOOD: &str = "\"last-good\"";
 /// How long a change may take to be in use, and how often to look.
 const PATIENCE: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(50);
@@ -30,7 +33,7 @@ const LOOK: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// The first thing that is not as it has to be.
-pub(crate) fn run(site: &Site, gateway: Gateway) -> Result<()> {
+pub(crate) fn run(tree: &Tree, site: &Site, gateway: Gateway) -> Result<()> {
     for trial in TRIALS {
         trial.run(&mut Connection::open(&trial.address(site))?)?;
     }
@@ -45,6 +48,8 @@ pub(crate) fn run(site: &Site, gateway: Gateway) -> Result<()> {
         .and_then(|()| replace_plugin(site))
         .and_then(|()| load.goes_on())
         .and_then(|()| survive_broken_plugin(site))
+        .and_then(|()| load.goes_on())
+        .and_then(|()| repair_plugin(tree, site))
         .and_then(|()| load.goes_on());
     let (requests, failures) = load.stop()?;
     if let Some(first) = failures.first() {
@@ -88,13 +93,28 @@ fn survive_broken_plugin(site: &Site) -> Result<()> {
     ACCEPTED
         .run(&mut Connection::open(&site.address())?)
         .context("with a broken plugin")?;
+    wait(|| Ok(status(site)?.contains(LAST_GOOD))).context("the status does not show the broken plugin")?;
     say::line("check: a broken plugin changed nothing");
     Ok(())
 }
 
+/// The plugin as it was built is in use again.
+fn repair_plugin(tree: &Tree, site: &Site) -> Result<()> {
+    let from = tree.target("plugins").join("auth-key.wasm");
+    let bytes = fs::read(&from).with_context(|| format!("cannot read {}", from.display()))?;
+    component::replace(&site.plugin("auth-key"), &bytes)?;
+    wait(|| Ok(!status(site)?.contains(LAST_GOOD))).context("the repaired plugin was not taken")?;
+    say::line("check: a repaired plugin was taken");
+    Ok(())
+}
+
+fn status(site: &Site) -> Result<String> {
+    Ok(http::get(&site.admin(), "/status")?.body)
+}
+
 /// The number after `"generation"` in the status.
 fn generation(site: &Site) -> Result<u64> {
-    let status = http::get(&site.admin(), "/status")?.body;
+    let status = status(site)?;
     number_after(&status, "\"generation\"").with_context(|| format!("no generation in the status:\n{status}"))
 }
 

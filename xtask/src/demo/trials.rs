@@ -41,18 +41,21 @@ pub(crate) const ACCEPTED: Trial = Trial {
     lacks: &["alice-demo-key"],
 };
 
+/// The refused request, which shows a change of the plugin, too.
+const REFUSED: Trial = Trial {
+    says: "refused by a plugin: no key",
+    on: Listener::Public,
+    target: "/orders/7",
+    header: None,
+    status: 401,
+    contains: &["key-missing"],
+    lacks: &[],
+};
+
 /// All of them, in the order to try them.
 pub(crate) const TRIALS: &[Trial] = &[
     ACCEPTED,
-    Trial {
-        says: "refused by a plugin: no key",
-        on: Listener::Public,
-        target: "/orders/7",
-        header: None,
-        status: 401,
-        contains: &["key-missing"],
-        lacks: &[],
-    },
+    REFUSED,
     Trial {
         says: "a route without plugins",
         on: Listener::Public,
@@ -183,16 +186,24 @@ pub(crate) fn guide(tree: &Tree, site: &Site, upstreams: &[Upstream]) -> String 
     let built = tree.shown(&tree.target("plugins"));
     let hello = format!("curl -i http://{}/hello", site.address());
     add("\nChange it while it runs; no request fails meanwhile:");
+    let state = format!(
+        "curl -s http://{}/status | grep -E '\"(name|state|reason)\"'",
+        site.admin()
+    );
     add(&format!(
         "\n  # 1. the configuration\n  sed -i 's/Hello from/Good day from/' {folder}/portcullis.toml; sleep 1; {hello}"
     ));
     add(&format!(
         "\n  # 2. a plugin that is broken: the last good one goes on, and the status says why\
-         \n  echo broken > {folder}/plugins/mock.wasm; sleep 1; {hello}; curl http://{}/status",
-        site.admin()
+         \n  echo broken > {folder}/plugins/mock.wasm; sleep 1; {hello}; {state}"
     ));
     add(&format!(
-        "\n  # 3. a plugin that works again\n  cp {built}/mock.wasm {folder}/plugins/; sleep 1; {hello}"
+        "\n  # 3. a plugin that works again\n  cp {built}/mock.wasm {folder}/plugins/; sleep 1; {hello}; {state}"
+    ));
+    add(&format!(
+        "\n  # 4. a plugin of which you changed the source: edit plugins/auth-key/src/lib.rs, then\
+         \n  cargo xtask plugins && cp {built}/auth-key.wasm {folder}/plugins/; sleep 2; {}",
+        REFUSED.curl(site)
     ));
     add("\nCtrl-C stops everything.\n");
     text
