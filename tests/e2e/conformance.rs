@@ -27,6 +27,10 @@ const GUESTS: &[Guest] = &[
         name: "probe-py",
         keys: "cpu = \"2s\"\ntimeout = \"10s\"\nmax-memory = \"256MiB\"",
     },
+    Guest {
+        name: "probe-js",
+        keys: "cpu = \"2s\"\ntimeout = \"10s\"\nmax-memory = \"256MiB\"",
+    },
 ];
 
 #[tokio::test]
