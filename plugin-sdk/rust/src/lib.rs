@@ -59,3 +59,9 @@ pub use problem::Problem;
 pub use state::Kept;
 pub use strings::Strings;
 pub use verdict::{Action, Answer, BodyAction, ErrorAction, IntoVerdict, ResponseAction, ResponseBodyAction};
+
+/// The plugin that the repository's README shows is compiled, too.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+#[derive(Debug)]
+pub struct RepositoryReadme;
