@@ -102,7 +102,9 @@ fn deny(tree: &Tree) -> Result<()> {
     };
     // Without a network the newest database cannot be had; one that was fetched before still finds what it knows.
     // An advisory that was just found is found again.
-    say::text(&format!("{error:#}; trying the database that is on this machine"));
+    say::text(&format!(
+        "{error:#}; trying the database that is on this machine\n"
+    ));
     check(&["--offline", "check", "advisories"])
         .context("advisories could not be checked: fetching the database needs github.com once")
 }
