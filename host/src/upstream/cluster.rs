@@ -26,8 +26,8 @@ pub struct Cluster {
     settings: Arc<Settings>,
     slots: Vec<Rc<Slot>>,
     next: Cell<usize>,
-    /// Connections that were counted by [`Cluster::take_connects`].
-    taken: Cell<u64>,
+    /// Connections opened since [`Cluster::take_connects`] was last called.
+    opened: Cell<u64>,
 }
 
 impl Cluster {
@@ -43,7 +43,7 @@ impl Cluster {
             slots: slots.collect(),
             settings,
             next: Cell::new(0),
-            taken: Cell::new(0),
+            opened: Cell::new(0),
         })
     }
 
@@ -63,8 +63,7 @@ impl Cluster {
 
     /// Connections that were opened since the last call.
     pub fn take_connects(&self) -> u64 {
-        let opened: u64 = self.slots.iter().map(|slot| slot.connects()).sum();
-        opened - self.taken.replace(opened)
+        self.opened.take()
     }
 
     /// Drops idle connections that were kept for `max_idle_time` or closed by the peer. The worker calls it every
@@ -154,7 +153,10 @@ impl Cluster {
         let mut last = Fault::from(FailureKind::NoEndpoint).at(RetrySafety::Unsent, None);
         for slot in self.slots.iter().cycle().skip(turn).take(self.slots.len()) {
             match connect::open(slot, deadline).await {
-                Ok(lease) => return Ok(lease),
+                Ok(lease) => {
+                    self.opened.set(self.opened.get() + 1);
+                    return Ok(lease);
+                }
                 Err(fault) => {
                     slot.count_failure();
                     let over = fault.kind == FailureKind::Deadline;

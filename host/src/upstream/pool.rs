@@ -93,10 +93,6 @@ impl Slot {
         }
     }
 
-    pub(super) fn connects(&self) -> u64 {
-        self.connects.get()
-    }
-
     pub(super) fn count_failure(&self) {
         self.failures.set(self.failures.get() + 1);
     }
