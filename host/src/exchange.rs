@@ -3,13 +3,16 @@
 //! when, but no plugin, no guest, no socket.
 
 mod attributes;
+mod capture;
 mod field;
 mod head;
 mod journal;
+mod pace;
 mod text;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::HeaderValue;
@@ -18,10 +21,13 @@ use http::{HeaderMap, Method, Version};
 use tokio::time::Instant;
 
 pub use self::attributes::Attributes;
+use self::capture::Captures;
+pub use self::capture::{CaptureOrder, Side, WhenClientLeaves};
 use self::field::settable_name;
 pub use self::field::{field_name, field_value, final_status};
 pub use self::head::{ErrorView, RequestHead, ResponseHead, Seen, Stage, UpstreamView};
 use self::journal::{Edit, Journal, Old};
+pub use self::pace::{MAX_EXTRA_TRIES, MAX_PAUSE, Tries};
 pub use self::text::{from_text, to_text};
 use crate::ids::RequestId;
 use crate::message::path::{Separators, normalise};
@@ -134,6 +140,9 @@ pub struct Exchange {
     stages: Vec<Stage>,
     names: Arc<Names>,
     journal: Journal,
+    pause: Option<Duration>,
+    tries: Tries,
+    captures: Option<Box<Captures>>,
 }
 
 impl Exchange {
@@ -167,6 +176,9 @@ impl Exchange {
             stages: Vec::new(),
             names,
             journal: Journal::default(),
+            pause: None,
+            tries: Tries::default(),
+            captures: None,
         }
     }
 
@@ -219,6 +231,8 @@ impl Exchange {
                     }
                 }
                 Edit::Upstream(old) => self.upstream = old,
+                Edit::Pause(old) => self.pause = old,
+                Edit::Tries(old) => self.tries = old,
             }
         }
     }
@@ -499,6 +513,7 @@ impl Exchange {
                 _ => "1.1".to_owned(),
             }),
             "upstream.name" => self.answered_by.name.as_deref().map(str::to_owned),
+            "upstream.tries" => Some(self.answered_by.tries.to_string()),
             "upstream.endpoint" => self.answered_by.endpoint.as_deref().map(str::to_owned),
             "error.kind" | "error.code" => self.error.as_ref().map(|e| e.code.clone()),
             "error.origin" => self.error.as_ref().map(|e| e.origin.to_owned()),
@@ -522,7 +537,7 @@ fn request_phase(phase: Phase) -> Result<(), EditError> {
     }
 }
 
-fn micros(duration: std::time::Duration) -> u64 {
+fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 

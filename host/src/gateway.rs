@@ -7,8 +7,10 @@ mod ending;
 mod files;
 mod generation;
 mod intake;
+mod record;
 mod serve;
 mod sockets;
+mod tail;
 mod view;
 mod worker;
 

@@ -9,6 +9,7 @@
 //! the gateway or a plugin has set.
 
 pub mod body;
+pub mod capture;
 pub mod decode;
 pub mod fields;
 pub mod forwarded;

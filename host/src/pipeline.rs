@@ -4,13 +4,15 @@
 mod bodies;
 mod fail;
 mod finish;
+mod payload;
 mod run;
 mod stage;
 
 use std::rc::Rc;
 
 pub use self::fail::{Failed, Retry, upstream_failure, upstream_problem};
-pub use self::run::{Payload, Run, Stop};
+pub use self::payload::Payload;
+pub use self::run::{Run, Stop};
 pub use self::stage::Stage;
 use crate::plugin::Hook;
 

@@ -24,7 +24,7 @@ mod trailers;
 mod upload;
 
 pub use body::ResponseBody;
-pub use cluster::Cluster;
+pub use cluster::{Cluster, Until};
 pub use failure::{BodyLength, Failure, FailureKind, RetrySafety};
 pub use pool::EndpointStats;
 pub use request::RequestHead;

@@ -5,6 +5,7 @@
 
 mod attributes;
 mod bodies;
+mod captures;
 mod codings;
 mod edits;
 mod entries;
@@ -12,5 +13,6 @@ mod errors;
 mod finish;
 mod order;
 mod overflow;
+mod pace;
 mod streaming;
 mod trace;

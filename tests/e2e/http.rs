@@ -19,6 +19,7 @@ mod routing;
 mod shutdown;
 mod streaming;
 mod timeouts;
+mod unparsed;
 
 /// One worker, so that there is one pool of connections, and one route for everything. `keys` are further keys of
 /// the upstream.

@@ -1,11 +1,22 @@
 //! Interface `exchange`: the request and response of the running hook.
 
+use std::time::Duration;
+
 use wasmtime::component::Resource;
 
-use super::imports::exchange::{Host, WhenClientLeaves};
-use super::imports::types::{Problem, Section as WitSection, Side};
+use super::imports::exchange::{Host, WhenClientLeaves as WitWhenClientLeaves};
+use super::imports::types::{Problem, Section as WitSection, Side as WitSide};
 use super::{Blob, Fallible, HostState, Trap};
-use crate::exchange::{EditError, Phase, Section, to_text};
+use crate::exchange::{CaptureOrder, EditError, Phase, Section, Side, WhenClientLeaves, to_text};
+
+impl From<WitSide> for Side {
+    fn from(side: WitSide) -> Self {
+        match side {
+            WitSide::Request => Self::Request,
+            WitSide::Response => Self::Response,
+        }
+    }
+}
 
 impl From<WitSection> for Section {
     fn from(section: WitSection) -> Self {
@@ -174,40 +185,46 @@ impl Host for HostState {
         edited(exchange.set_upstream(phase, &name))
     }
 
-    fn set_retry(&mut self, _per_try_ms: u32, _extra_tries: u8) -> Fallible<()> {
-        not_yet("set-retry")
+    fn set_retry(&mut self, per_try_ms: u32, extra_tries: u8) -> Fallible<()> {
+        let (exchange, _, phase, _) = self.editing()?;
+        let each = Duration::from_millis(per_try_ms.into());
+        edited(exchange.set_tries(phase, each, extra_tries))
     }
 
-    fn delay(&mut self, _ms: u32) -> Fallible<()> {
-        not_yet("delay")
+    fn delay(&mut self, ms: u32) -> Fallible<()> {
+        let (exchange, _, phase, _) = self.editing()?;
+        edited(exchange.set_delay(phase, Duration::from_millis(ms.into())))
     }
 
-    fn skip_body(&mut self, side: Side) -> Trap<()> {
+    fn skip_body(&mut self, side: WitSide) -> Trap<()> {
         let (exchange, _, phase, stage) = self.editing()?;
         // Asking in or after the body hook itself is too late and changes nothing.
         let _: Phase = phase;
         if let Some(stage) = exchange.stage_mut(stage) {
             match side {
-                Side::Request => stage.skip_request_body = true,
-                Side::Response => stage.skip_response_body = true,
+                WitSide::Request => stage.skip_request_body = true,
+                WitSide::Response => stage.skip_response_body = true,
             }
         }
         Ok(())
     }
 
-    fn capture_body(&mut self, _: Side, _: u64, _: WhenClientLeaves) -> Trap<()> {
-        // `captured` answers none: nothing was kept.
-        self.current().map(|_| ())
+    fn capture_body(&mut self, side: WitSide, max: u64, when: WitWhenClientLeaves) -> Trap<()> {
+        let (exchange, entry, phase, stage) = self.editing()?;
+        let order = CaptureOrder {
+            max: max.min(entry.max_body),
+            when_client_leaves: match when {
+                WitWhenClientLeaves::Stop => WhenClientLeaves::Stop,
+                WitWhenClientLeaves::Finish => WhenClientLeaves::Finish,
+            },
+        };
+        exchange.capture_body(phase, stage, side.into(), order);
+        Ok(())
     }
 
-    fn captured(&mut self, _: Side) -> Trap<Option<Resource<Blob>>> {
-        self.current().map(|_| None)
+    fn captured(&mut self, side: WitSide) -> Trap<Option<Resource<Blob>>> {
+        let (exchange, _, phase, stage) = self.editing()?;
+        let copy = exchange.captured(phase, stage, side.into());
+        copy.map(|bytes| self.lend(bytes)).transpose()
     }
-}
-
-/// Functions whose place is kept for later versions.
-fn not_yet(name: &str) -> Fallible<()> {
-    Ok(Err(Problem::Failed(format!(
-        "`{name}` is not supported by this version of the gateway"
-    ))))
 }

@@ -29,6 +29,8 @@ pub struct EntryContext {
     pub metrics: Arc<EntryMetrics>,
     /// Bytes of linear memory, and of blobs, that one instance may have.
     pub max_memory: u64,
+    /// Bytes of a body that the entry may have buffered or copied.
+    pub max_body: u64,
 }
 
 /// Data of one wasmtime store.

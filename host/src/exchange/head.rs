@@ -75,6 +75,8 @@ pub struct UpstreamView {
     pub endpoint: Option<Arc<str>>,
     /// Time from the request's start to the response head, microseconds.
     pub first_byte_us: u64,
+    /// Times that the request was sent, or that a connection for it was sought.
+    pub tries: u32,
 }
 
 /// State of one stage of the pipeline within the exchange.

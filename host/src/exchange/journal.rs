@@ -1,11 +1,13 @@
 //! Undo entries of the hook that is running: the old value of each thing it changed.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, StatusCode};
 
-use super::Section;
+use super::{Section, Tries};
 
 /// Edits of one hook, oldest first.
 #[derive(Debug, Default)]
@@ -34,6 +36,8 @@ pub(super) enum Edit {
     Attribute(String, Option<String>),
     State(usize, Option<Bytes>),
     Upstream(Option<u32>),
+    Pause(Option<Duration>),
+    Tries(Tries),
 }
 
 /// The old values of a field; almost always none or one.

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn exchange() -> Exchange {
+pub(super) fn exchange() -> Exchange {
     let mut headers = HeaderMap::new();
     headers.insert("x-one", HeaderValue::from_static("1"));
     headers.append("x-two", HeaderValue::from_static("a"));

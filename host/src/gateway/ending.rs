@@ -1,22 +1,18 @@
 //! The end of an exchange, however it ends: the last byte was sent, the client left, or the upstream broke
-//! off. Counts it, writes its access line, and starts its `on-finish` hooks.
+//! off. Counts it, writes its access line, and starts its `on-finish` hooks. It refuses to know the response's body.
 
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 
-use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
 use super::view::{RouteView, View};
 use super::worker::Worker;
 use crate::abi::Outcome;
-use crate::net::{Conn, Phase};
-use crate::pipeline::{Payload, Run};
+use crate::exchange::Side;
+use crate::net::Conn;
+use crate::pipeline::Run;
 use crate::telemetry::Finished;
 use crate::telemetry::stats::End;
-use crate::upstream::Failure;
 
 /// Status that the access log shows for a client that left before its answer.
 const CLIENT_LEFT: u16 = 499;
@@ -50,11 +46,16 @@ pub(super) struct Ending {
     pub view: Rc<View>,
     /// Its route.
     pub at: RouteAt,
-    worker: Rc<Worker>,
+    /// The worker that serves it.
+    pub worker: Rc<Worker>,
     conn: Rc<Conn>,
     started: Instant,
-    sent: u64,
-    complete: bool,
+    /// The client wants no body.
+    pub asked_for_head: bool,
+    /// Bytes of the response's body that were sent.
+    pub sent: u64,
+    /// The whole response was sent.
+    pub complete: bool,
 }
 
 impl std::fmt::Debug for Ending {
@@ -84,6 +85,7 @@ impl Ending {
             worker,
             conn,
             started,
+            asked_for_head: false,
             sent: 0,
             complete: false,
         }
@@ -108,10 +110,10 @@ impl Drop for Ending {
         let took = now.saturating_duration_since(self.started);
         let received = self.conn.received();
         if self.complete {
-            self.conn.enter_at(Phase::Idle, now);
+            self.conn.end_request(now);
         }
         self.worker.end();
-        let Some(run) = self.run.take() else { return };
+        let Some(mut run) = self.run.take() else { return };
         let answered = run
             .exchange()
             .and_then(|x| x.response.as_ref())
@@ -139,6 +141,9 @@ impl Drop for Ending {
                 .log_access(x, status, received, self.sent, took, self.complete);
         }
         if run.has_finish() {
+            if let Some(copy) = self.conn.take_copy() {
+                run.captured(Side::Request, copy);
+            }
             let upstream_us = run.exchange().map_or(0, |x| x.answered_by.first_byte_us);
             let outcome = Outcome {
                 status,
@@ -149,97 +154,6 @@ impl Drop for Ending {
                 aborted: !self.complete,
             };
             self.worker.finish(run, outcome);
-        }
-    }
-}
-
-/// A response's body on its way to the client; the exchange ends with it.
-#[derive(Debug)]
-pub(super) struct Tail {
-    payload: Payload,
-    ending: Option<Box<Ending>>,
-}
-
-impl Tail {
-    /// The body of `ending`'s exchange.
-    #[must_use]
-    pub(super) fn new(payload: Payload, ending: Box<Ending>) -> Self {
-        let mut tail = Self {
-            payload,
-            ending: Some(ending),
-        };
-        if tail.is_end_stream() {
-            tail.end();
-        }
-        tail
-    }
-
-    fn end(&mut self) {
-        if let Some(mut ending) = self.ending.take() {
-            ending.complete = true;
-        }
-    }
-
-    fn sent(&mut self, frame: &Frame<Bytes>) {
-        if let (Some(ending), Some(data)) = (&mut self.ending, frame.data_ref()) {
-            ending.sent += data.len() as u64;
-        }
-    }
-}
-
-impl Body for Tail {
-    type Data = Bytes;
-    type Error = Failure;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
-        let this = &mut *self;
-        let polled = match &mut this.payload {
-            Payload::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
-            Payload::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Payload::Chained(first, _) if !first.is_empty() => {
-                Poll::Ready(Some(Ok(Frame::data(std::mem::take(first)))))
-            }
-            Payload::Upstream(body) | Payload::Chained(_, body) => Pin::new(&mut **body).poll_frame(cx),
-        };
-        match &polled {
-            Poll::Ready(Some(Ok(frame))) => {
-                this.sent(frame);
-                if this.is_end_stream() {
-                    this.end();
-                }
-            }
-            Poll::Ready(Some(Err(failure))) => {
-                if let Some(run) = this.ending.as_mut().and_then(|ending| ending.run.as_mut()) {
-                    tracing::debug!(error = %failure, "the response broke off");
-                    run.broke_off(failure);
-                }
-                this.ending = None;
-            }
-            Poll::Ready(None) => this.end(),
-            Poll::Pending => {}
-        }
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match &self.payload {
-            Payload::Full(bytes) => bytes.is_empty(),
-            Payload::Chained(first, body) => first.is_empty() && body.is_end_stream(),
-            Payload::Upstream(body) => body.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match &self.payload {
-            Payload::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Payload::Chained(first, body) => match body.size_hint().exact() {
-                Some(rest) => SizeHint::with_exact(first.len() as u64 + rest),
-                None => SizeHint::new(),
-            },
-            Payload::Upstream(body) => body.size_hint(),
         }
     }
 }

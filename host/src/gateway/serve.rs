@@ -4,25 +4,27 @@
 use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::CONTENT_LENGTH;
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use super::ending::{Ending, RouteAt, Tail};
+use super::ending::{Ending, RouteAt};
 use super::intake::intake;
+use super::tail::Tail;
 use super::view::{UpstreamView, View};
 use super::worker::Worker;
-use crate::exchange::{Exchange, ResponseHead, UpstreamView as AnsweredBy};
+use crate::exchange::{Exchange, ResponseHead, Side, UpstreamView as AnsweredBy};
 use crate::ids::RequestId;
 use crate::message::forwarded::Peer;
 use crate::message::problem::{ErrorKind, Problem};
 use crate::net::{ClientBody, Conn, RequestBody};
 use crate::pipeline::{Failed, Payload, Retry, Run, Stop, upstream_failure, upstream_problem};
 use crate::route::Lookup;
-use crate::upstream::RequestHead;
+use crate::upstream::{Failure, FailureKind, RequestHead, RetrySafety, Until};
 
 /// Times that `on-error` may name another upstream in one exchange.
 const MAX_FAILOVERS: u32 = 2;
@@ -79,6 +81,7 @@ fn begin(
     let names = Arc::clone(&view.names);
     // Connections of a listener that is no more are about to be closed.
     let own = view.listeners.get(listener).unwrap_or(&view.closed);
+    let asked_for_head = parts.method == Method::HEAD;
     let taken = intake(parts, own, &client.peer);
     if let (None, Some(routing)) = (taken.refused, view.generation.tables.get(listener)) {
         let lookup = Lookup {
@@ -109,7 +112,7 @@ fn begin(
         None => Rc::clone(&view.closed.none.pipeline),
     };
     let run = Run::new(pipeline, exchange);
-    let ending = Ending::new(
+    let mut ending = Ending::new(
         Rc::clone(&client.worker),
         Rc::clone(&client.conn),
         view,
@@ -117,6 +120,7 @@ fn begin(
         started,
         run,
     );
+    ending.asked_for_head = asked_for_head;
     (Box::new(ending), refused)
 }
 
@@ -143,6 +147,11 @@ async fn exchange(client: &Client, ending: &mut Ending, incoming: Incoming) -> R
         RequestBody::Stream(body)
     };
     let body = run.request_bodies(body).await?;
+    if let Some(order) = run.x().capture_order(Side::Request)
+        && let Some(bytes) = body.capture(order.max)
+    {
+        run.captured(Side::Request, bytes);
+    }
     let chosen = run.x().upstream.or(target);
     match chosen {
         Some(upstream) => forward(ending, upstream, body).await,
@@ -156,27 +165,29 @@ async fn exchange(client: &Client, ending: &mut Ending, incoming: Incoming) -> R
     }
 }
 
-/// Sends the request to an upstream, and to another one where `on-error` says so.
+/// Sends the request to an upstream, again as often as a hook asked for, and to another one where `on-error` says so.
 async fn forward(ending: &mut Ending, mut upstream: u32, mut body: RequestBody) -> Result<Payload, Stop> {
     let view = Rc::clone(&ending.view);
     let run = ending.run();
+    let tries = run.x().tries();
     // Only a hook can ask for another try, so only then is the body kept.
-    let mut again = if run.has_error_hooks() {
+    let mut again = if tries.extra > 0 || run.has_error_hooks() {
         body.replay()
     } else {
         None
     };
-    for tries in 0.. {
+    let (mut extra, mut failovers) = (tries.extra, 0);
+    loop {
         let at = usize::try_from(upstream)
             .ok()
             .and_then(|index| view.upstreams.get(index));
         let Some(target) = at else {
             return Err(Stop::Fail(Box::new(Problem::new(ErrorKind::NoEndpoint))));
         };
-        if tries > 0 {
+        if run.x().answered_by.tries > 0 {
             target.stats.retry();
         }
-        let problem = match send(run, target, body).await {
+        let failure = match send(run, target, body, tries.each).await {
             Ok(payload) => {
                 if run.is_bare() {
                     return Ok(payload);
@@ -184,41 +195,57 @@ async fn forward(ending: &mut Ending, mut upstream: u32, mut body: RequestBody) 
                 let reached = run.reached();
                 return Ok(run.response(payload, reached).await?);
             }
-            Err(problem) => problem,
+            Err(failure) => failure,
         };
-        let next = again.take().filter(|_| tries < MAX_FAILOVERS);
-        let Some(next) = next else {
+        let problem = Box::new(upstream_problem(&failure));
+        let Some(next) = again.take() else {
             return Err(Stop::Fail(problem));
         };
+        again = next.replay();
+        body = next;
+        if extra > 0 && failure.retry != RetrySafety::Unsafe && failure.kind != FailureKind::Deadline {
+            extra -= 1;
+            continue;
+        }
+        if failovers == MAX_FAILOVERS {
+            return Err(Stop::Fail(problem));
+        }
         match run.fail(problem, Retry::Possible).await {
             Failed::Answer(payload) => return Ok(payload),
             Failed::RetryOn(other) => upstream = other,
         }
-        again = next.replay();
-        body = next;
+        (extra, failovers) = (tries.extra, failovers + 1);
     }
-    Err(Stop::Fail(Box::new(Problem::new(ErrorKind::InternalError))))
 }
 
-async fn send(run: &mut Run, target: &UpstreamView, body: RequestBody) -> Result<Payload, Box<Problem>> {
+/// Sends the request once; `within` is the time until the head of its response.
+async fn send(
+    run: &mut Run,
+    target: &UpstreamView,
+    body: RequestBody,
+    within: Option<Duration>,
+) -> Result<Payload, Box<Failure>> {
     let x = run.x();
     target.stats.request();
     x.answered_by = AnsweredBy {
         name: Some(Arc::clone(&target.name)),
         endpoint: None,
         first_byte_us: 0,
-    };
-    let Ok(authority) = x.request.authority.to_str() else {
-        return Err(Box::new(Problem::new(ErrorKind::HostMalformed)));
+        tries: x.answered_by.tries + 1,
     };
     let head = RequestHead {
         method: &x.request.method,
         target: x.request.target.as_str(),
-        authority,
+        // One that is no text is refused by the client.
+        authority: x.request.authority.to_str().unwrap_or("\0"),
         headers: &x.request.headers,
     };
     let sent = Instant::now();
-    let result = target.cluster.send(head, body, x.deadline).await;
+    let until = Until {
+        end: x.deadline,
+        head: within.map(|within| sent + within),
+    };
+    let result = target.cluster.send(head, body, until).await;
     target.stats.connected(target.cluster.take_connects());
     match result {
         Ok(response) => {
@@ -238,8 +265,8 @@ async fn send(run: &mut Run, target: &UpstreamView, body: RequestBody) -> Result
                 target.stats.failure(kind);
             }
             tracing::debug!(upstream = &*target.name, endpoint = failure.endpoint.as_deref(), error = %failure, "the upstream failed");
-            x.answered_by.endpoint = failure.endpoint.clone();
-            Err(Box::new(upstream_problem(&failure)))
+            x.answered_by.endpoint.clone_from(&failure.endpoint);
+            Err(Box::new(failure))
         }
     }
 }
@@ -281,18 +308,39 @@ async fn stopped(ending: &mut Ending, stop: Stop) -> Payload {
     }
 }
 
+/// The body that a response may have, and a length that fits it, whatever hooks made of status and method.
+fn fitted(head: &mut ResponseHead, payload: Payload, asked_for_head: bool, sent_as_head: bool) -> Payload {
+    // RFC 9110, sections 8.6 and 15.3.6.
+    if matches!(head.status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT) {
+        head.headers.remove(CONTENT_LENGTH);
+        return Payload::default();
+    }
+    if asked_for_head {
+        // The fields of the whole answer, and nothing that is never asked for (RFC 9110, section 9.3.2).
+        let length = payload.size_hint().exact().filter(|length| *length > 0);
+        if let Some(length) = length {
+            head.headers.entry(CONTENT_LENGTH).or_insert(length.into());
+        }
+        return Payload::default();
+    }
+    if sent_as_head {
+        // The length of a body that the upstream did not send.
+        head.headers.remove(CONTENT_LENGTH);
+    }
+    payload
+}
+
 /// Puts head and body together. The exchange keeps what `on-finish` hooks and the log read.
 fn answer(mut ending: Box<Ending>, mut payload: Payload) -> Response<Tail> {
+    let asked_for_head = ending.asked_for_head;
     let run = ending.run();
     run.settle();
     let keeps = run.has_finish();
-    let mut head = run.x().response.as_mut();
-    if let Some(head) = &mut head
-        && matches!(head.status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT)
-    {
-        // A hook may have set the status on a response with a body (RFC 9110, sections 8.6 and 15.3.6).
-        head.headers.remove(CONTENT_LENGTH);
-        payload = Payload::default();
+    let x = run.x();
+    let sent_as_head = x.request.method == Method::HEAD;
+    let mut head = x.response.as_mut();
+    if let Some(head) = &mut head {
+        payload = fitted(head, payload, asked_for_head, sent_as_head);
     }
     let (status, headers) = head.map_or_else(
         || (StatusCode::INTERNAL_SERVER_ERROR, http::HeaderMap::new()),
@@ -305,7 +353,16 @@ fn answer(mut ending: Box<Ending>, mut payload: Payload) -> Response<Tail> {
             (head.status, headers)
         },
     );
-    let mut response = Response::new(Tail::new(payload, ending));
+    let order = if keeps {
+        run.x().capture_order(Side::Response)
+    } else {
+        None
+    };
+    let tail = match order {
+        Some(order) => Tail::captured(payload, ending, order),
+        None => Tail::new(payload, ending),
+    };
+    let mut response = Response::new(tail);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response

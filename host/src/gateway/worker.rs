@@ -21,13 +21,11 @@ use super::serve::{Client, serve};
 use super::view::{Instances, Parts, View};
 use crate::abi::Outcome;
 use crate::config::Listener;
-use crate::exchange::{Exchange, to_text};
-use crate::ids::RequestId;
 use crate::message::forwarded::Peer;
 use crate::net::{Conn, Listening, Socket, Watched};
 use crate::pipeline::Run;
 use crate::plugin::Warmer;
-use crate::telemetry::{AccessBuffer, AccessRecord, ListenerStats, Telemetry};
+use crate::telemetry::{AccessBuffer, ListenerStats, Telemetry};
 
 /// Time between two looks at every connection.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -153,13 +151,13 @@ pub(super) struct Worker {
     index: usize,
     count: usize,
     view: RefCell<Rc<View>>,
-    telemetry: Arc<Telemetry>,
+    pub(super) telemetry: Arc<Telemetry>,
     accepting: RefCell<HashMap<Arc<str>, AbortHandle>>,
     connections: RefCell<HashMap<u64, Connection>>,
     next_connection: Cell<u64>,
     in_flight: Cell<usize>,
     finishing: Cell<usize>,
-    access: RefCell<Option<AccessBuffer>>,
+    pub(super) access: RefCell<Option<AccessBuffer>>,
 }
 
 struct Connection {
@@ -221,65 +219,22 @@ impl Worker {
 
     /// Runs the `on-finish` hooks of an exchange, off its path.
     pub(super) fn finish(self: &Rc<Self>, run: Run, outcome: Outcome) {
+        self.afterwards(run.finish(outcome));
+    }
+
+    /// Does what is left of an exchange, off its path.
+    pub(super) fn afterwards(self: &Rc<Self>, work: impl Future<Output = ()> + 'static) {
         if self.finishing.get() >= MAX_FINISHING {
             tracing::warn!(
                 worker = self.index,
-                "on-finish hooks are behind; those of an exchange are left out"
+                "work after the end of exchanges is behind; that of an exchange is left out"
             );
             return;
         }
         let finishing = Finishing::begin(Rc::clone(self));
         tokio::task::spawn_local(async move {
-            run.finish(outcome).await;
+            work.await;
             drop(finishing);
-        });
-    }
-
-    /// Writes an access line.
-    pub(super) fn log_access(
-        &self,
-        x: &Exchange,
-        status: u16,
-        bytes_in: u64,
-        bytes_out: u64,
-        took: Duration,
-        complete: bool,
-    ) {
-        let mut access = self.access.borrow_mut();
-        let Some(lines) = access.as_mut() else { return };
-        let attributes: Vec<(&str, &str)> = x.attributes.iter().collect();
-        let agent = x
-            .request
-            .headers
-            .get(http::header::USER_AGENT)
-            .map(|v| to_text(v.as_bytes()));
-        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        lines.record(&AccessRecord {
-            started_unix_ms: crate::clock::unix_ms().saturating_sub(took_ms),
-            request_id: RequestId::of(x.id),
-            trace: None,
-            client_ip: x.client_ip,
-            method: x.request.method.as_str(),
-            host: x.request.authority.to_str().unwrap_or_default(),
-            path: x.raw_target.as_ref().unwrap_or(&x.request.target).path(),
-            query: None,
-            protocol: match x.request.version {
-                http::Version::HTTP_10 => "HTTP/1.0",
-                _ => "HTTP/1.1",
-            },
-            route: x.route.as_deref().unwrap_or_default(),
-            status,
-            error_code: x.error.as_ref().map_or("", |e| &e.code),
-            bytes_in,
-            bytes_out,
-            took,
-            aborted: !complete,
-            upstream: x.answered_by.name.as_deref().unwrap_or_default(),
-            endpoint: x.answered_by.endpoint.as_deref().unwrap_or_default(),
-            upstream_took: (x.answered_by.first_byte_us > 0)
-                .then(|| Duration::from_micros(x.answered_by.first_byte_us)),
-            attributes: &attributes,
-            user_agent: agent.as_deref().unwrap_or_default(),
         });
     }
 
@@ -352,7 +307,7 @@ impl Worker {
         let connection = builder(listener).serve_connection(io, service);
         let id = self.next_connection.get();
         self.next_connection.set(id + 1);
-        let (worker, driven) = (Rc::clone(self), Rc::clone(&conn));
+        let (worker, driver, driven) = (Rc::clone(self), Rc::clone(self), Rc::clone(&conn));
         let stats = self.telemetry.listener(self.index, name);
         stats.opened();
         let task = tokio::task::spawn_local(async move {
@@ -368,6 +323,9 @@ impl Worker {
             });
             if let Err(error) = end.await {
                 tracing::debug!(%error, "a connection ended early");
+            }
+            if let Some(unparsed) = driven.unparsed() {
+                driver.note_unparsed(unparsed, peer.ip(), driven.since());
             }
         });
         let tracked = Connection {
@@ -446,7 +404,7 @@ fn builder(listener: &Listener) -> http1::Builder {
     builder
 }
 
-/// Counts hooks under way after the last byte, also when one of them ends badly: the shutdown waits for them.
+/// Counts work under way after the last byte, also when it ends badly: the shutdown waits for it.
 struct Finishing(Rc<Worker>);
 
 impl Finishing {

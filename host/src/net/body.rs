@@ -10,6 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::Conn;
+use crate::message::capture::Capture;
 
 /// Why a request body ended early.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +71,7 @@ impl Body for ClientBody {
                 if let Some(data) = frame.data_ref() {
                     let size = data.len() as u64;
                     self.conn.count(size);
+                    self.conn.copy(data);
                     match self.left.checked_sub(size) {
                         Some(left) => self.left = left,
                         None => {
@@ -77,11 +79,15 @@ impl Body for ClientBody {
                         }
                     }
                 }
+                if self.inner.is_end_stream() {
+                    self.conn.copied();
+                }
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(ClientBodyError::Broken(error)))),
             Poll::Ready(None) => {
                 self.conn.got_body();
+                self.conn.copied();
                 Poll::Ready(None)
             }
             Poll::Pending if self.conn.is_expired() => Poll::Ready(Some(Err(ClientBodyError::Stalled))),
@@ -122,6 +128,26 @@ impl RequestBody {
             return Self::Empty;
         }
         Self::Full(Some(bytes).filter(|b| !b.is_empty()), trailers.map(Box::new))
+    }
+
+    /// Has the body copied, up to `max` bytes, while it is sent. Gives what is at hand; the copy of what still comes
+    /// is in the end with the connection ([`Conn::take_copy`]).
+    #[must_use]
+    pub fn capture(&self, max: u64) -> Option<Bytes> {
+        match self {
+            Self::Empty => Some(Bytes::new()),
+            Self::Full(bytes, _) => Some(bytes.clone().unwrap_or_default()),
+            Self::Stream(body) => {
+                body.conn.begin_copy(Capture::new(max));
+                None
+            }
+            Self::Chained(first, rest) => {
+                let mut copy = Capture::new(max);
+                copy.push(first.as_deref().unwrap_or_default());
+                rest.conn.begin_copy(copy);
+                None
+            }
+        }
     }
 
     /// It could be sent a second time.

@@ -1,15 +1,17 @@
-//! Watching over a client's connection without a timer per request: the stream notes what it is doing and
-//! since when, and a sweep of the worker ends those that took too long (exact to the sweep's interval).
+//! State of a client's connection, without a timer per request: its stream notes what it is doing and since when,
+//! and a sweep of the worker ends those that took too long (exact to the sweep's interval). It refuses to know the
+//! stream.
 
 use std::cell::{Cell, RefCell};
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use bytes::Bytes;
 use tokio::time::Instant;
+
+use super::Unparsed;
+use crate::message::capture::Capture;
 
 /// What a connection is waiting for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +46,9 @@ pub struct Conn {
     since: Cell<Instant>,
     expired: Cell<bool>,
     received: Cell<u64>,
+    copy: RefCell<Option<Capture>>,
+    unflushed: Cell<bool>,
+    unparsed: Cell<Option<Unparsed>>,
     draining: Cell<bool>,
     task: RefCell<Option<Waker>>,
 }
@@ -57,6 +62,9 @@ impl Conn {
             since: Cell::new(Instant::now()),
             expired: Cell::new(false),
             received: Cell::new(0),
+            copy: RefCell::new(None),
+            unflushed: Cell::new(false),
+            unparsed: Cell::new(None),
             draining: Cell::new(false),
             task: RefCell::new(None),
         })
@@ -131,10 +139,68 @@ impl Conn {
         self.received.get()
     }
 
+    /// Has the rest of the current request's body copied.
+    pub fn begin_copy(&self, copy: Capture) {
+        *self.copy.borrow_mut() = Some(copy);
+    }
+
+    /// A piece of the body has come.
+    pub(super) fn copy(&self, piece: &[u8]) {
+        if let Some(copy) = &mut *self.copy.borrow_mut() {
+            copy.push(piece);
+        }
+    }
+
+    /// The body has ended as it should.
+    pub(super) fn copied(&self) {
+        if let Some(copy) = &mut *self.copy.borrow_mut() {
+            copy.complete();
+        }
+    }
+
+    /// The copy of the current request's body, if one was wanted and it is whole.
+    #[must_use]
+    pub fn take_copy(&self) -> Option<Bytes> {
+        self.copy.take().and_then(Capture::take)
+    }
+
     /// A request's head is complete.
     pub fn begin_request(&self, now: Instant) {
         self.received.set(0);
         self.enter_at(Phase::Busy, now);
+    }
+
+    /// The response to a request is complete, though perhaps not yet on its way: the next request may come.
+    pub fn end_request(&self, now: Instant) {
+        self.unflushed.set(true);
+        self.enter_at(Phase::Idle, now);
+    }
+
+    /// Everything that was to be written is on its way.
+    pub(super) fn flushed(&self) {
+        self.unflushed.set(false);
+    }
+
+    /// No request is being answered: what is written now is the parser's own.
+    pub(super) fn is_between_requests(&self) -> bool {
+        matches!(self.phase.get(), Phase::Idle | Phase::Head) && !self.unflushed.get()
+    }
+
+    /// The parser could not read a head.
+    pub(super) fn refuse(&self, unparsed: Unparsed) {
+        self.unparsed.set(Some(unparsed));
+    }
+
+    /// The head that could not be read, if that ended the connection.
+    #[must_use]
+    pub fn unparsed(&self) -> Option<Unparsed> {
+        self.unparsed.get()
+    }
+
+    /// Since when it waits for what it waits for.
+    #[must_use]
+    pub fn since(&self) -> Instant {
+        self.since.get()
     }
 
     /// The body took too long.
@@ -163,92 +229,6 @@ impl Conn {
             }
             Phase::Body => false,
         }
-    }
-}
-
-/// A client's stream that keeps its [`Conn`] up to date.
-#[derive(Debug)]
-pub struct Watched {
-    stream: TcpStream,
-    conn: Rc<Conn>,
-    blocked: Option<Phase>,
-}
-
-impl Watched {
-    /// Watches `stream`.
-    #[must_use]
-    pub fn new(stream: TcpStream, conn: Rc<Conn>) -> Self {
-        Self {
-            stream,
-            conn,
-            blocked: None,
-        }
-    }
-
-    /// What it keeps up to date.
-    #[must_use]
-    pub fn conn(&self) -> &Rc<Conn> {
-        &self.conn
-    }
-
-    fn wrote(&mut self, result: Poll<std::io::Result<usize>>) -> Poll<std::io::Result<usize>> {
-        match (&result, self.blocked) {
-            (Poll::Pending, None) => {
-                self.blocked = Some(self.conn.phase());
-                self.conn.enter(Phase::Writing);
-            }
-            (Poll::Ready(_), Some(before)) => {
-                self.blocked = None;
-                if self.conn.phase() == Phase::Writing {
-                    self.conn.enter(before);
-                }
-            }
-            _ => {}
-        }
-        result
-    }
-}
-
-impl AsyncRead for Watched {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        let before = buf.filled().len();
-        let result = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if self.conn.phase() == Phase::Idle && result.is_ready() && buf.filled().len() > before {
-            self.conn.enter(Phase::Head);
-        }
-        result
-    }
-}
-
-impl AsyncWrite for Watched {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        let result = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.wrote(result)
-    }
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[std::io::IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
-        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
-        self.wrote(result)
-    }
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 

@@ -8,7 +8,7 @@ use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
 use tokio::time::timeout_at;
 
-use super::run::{Payload, Run, Stop};
+use super::{Payload, Run, Stop};
 use crate::abi::{BodyAction, ResponseBodyAction};
 use crate::config::{BodyOverflow, Budget};
 use crate::exchange::Seen;

@@ -4,10 +4,8 @@
 
 use std::rc::Rc;
 
-use bytes::Bytes;
-
 use super::bodies::client_body_problem;
-use super::run::{Payload, Run};
+use super::{Payload, Run};
 use crate::abi::{ErrorAction, ResponseAction};
 use crate::exchange::{ErrorView, ResponseHead};
 use crate::message::problem::{ErrorKind, Problem};
@@ -97,13 +95,6 @@ impl Run {
             .answer(&x.request.method);
         x.response = Some(ResponseHead { status, headers });
         Payload::Full(body)
-    }
-}
-
-/// An empty answer for when there is nothing else.
-impl Default for Payload {
-    fn default() -> Self {
-        Self::Full(Bytes::new())
     }
 }
 

@@ -2,8 +2,11 @@
 
 use std::rc::Rc;
 
+use bytes::Bytes;
+
 use super::run::Run;
 use crate::abi::Outcome;
+use crate::exchange::Side;
 use crate::plugin::Hook;
 
 impl Run {
@@ -11,6 +14,11 @@ impl Run {
     #[must_use]
     pub fn has_finish(&self) -> bool {
         self.pipeline.finish.iter().any(|&index| index < self.reached())
+    }
+
+    /// Keeps the copy of a body for them.
+    pub fn captured(&mut self, side: Side, bytes: Bytes) {
+        self.x().set_captured(side, bytes);
     }
 
     /// Calls them, in order. A hook that fails is logged and counted; nobody waits for it.

@@ -7,29 +7,17 @@ use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use tokio::time::Instant;
 
-use super::Pipeline;
 use super::fail::upstream_problem;
 use super::stage::Stage;
+use super::{Payload, Pipeline};
 use crate::abi::{Answer, Reply, RequestAction, ResponseAction};
 use crate::config::OnFault;
 use crate::exchange::{ErrorView, Exchange, ResponseHead};
 use crate::ids::RequestId;
 use crate::message::problem::{ErrorKind, Problem};
-use crate::net::RequestBody;
 use crate::plugin::{Admission, At, Called, Hook, Instance, Unready};
 use crate::telemetry::events::{PluginFault, PluginOpened, PluginRecovered};
-use crate::upstream::{Failure, ResponseBody};
-
-/// The body of a response on its way to the client.
-#[derive(Debug)]
-pub enum Payload {
-    /// Bytes at hand.
-    Full(Bytes),
-    /// What the upstream sends, as it comes.
-    Upstream(Box<ResponseBody<RequestBody>>),
-    /// What was read of it already, then the rest.
-    Chained(Bytes, Box<ResponseBody<RequestBody>>),
-}
+use crate::upstream::Failure;
 
 /// The request ends before its upstream.
 #[derive(Debug)]
@@ -290,8 +278,11 @@ impl Run {
         let began = Instant::now();
         let (x, answer) = call(lease.instance(), x, unit.at(index)).await;
         stage.stats.call(hook, began.elapsed());
-        self.x = Some(x);
+        let x = self.x.insert(x);
         drop(lease);
+        if let Some(pause) = x.take_pause() {
+            Box::pin(tokio::time::sleep(pause)).await;
+        }
         match answer {
             Ok(answer) => {
                 if hook == Hook::OnFinish && unit.finish_health.success() {

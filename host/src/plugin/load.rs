@@ -161,6 +161,7 @@ impl Loader {
             store: self.stores.get_or_create(name, budget.shared),
             metrics: self.telemetry.plugin_metrics().entry(name),
             max_memory: budget.max_memory,
+            max_body: budget.max_body,
         }
     }
 }

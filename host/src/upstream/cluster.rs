@@ -20,6 +20,40 @@ use super::request::{Framing, RequestHead};
 use super::settings::{Endpoint, Settings};
 use super::upload::Upload;
 
+/// How long an exchange may take.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Until {
+    /// Its end.
+    pub end: Option<Instant>,
+    /// When the head of its response must be there, where that is earlier.
+    pub head: Option<Instant>,
+}
+
+impl From<Option<Instant>> for Until {
+    fn from(end: Option<Instant>) -> Self {
+        Self { end, head: None }
+    }
+}
+
+impl Until {
+    /// What comes first while there is no head.
+    fn first(self) -> Option<Instant> {
+        match (self.end, self.head) {
+            (Some(end), Some(head)) => Some(end.min(head)),
+            (end, head) => end.or(head),
+        }
+    }
+
+    /// What ran out when [`Until::first`] has passed: a time of this try, or the whole exchange's.
+    fn blame(self, mut fault: Fault, of_try: FailureKind) -> Fault {
+        let goes_on = || self.end.is_none_or(|end| end > Instant::now());
+        if fault.kind == FailureKind::Deadline && self.head.is_some() && goes_on() {
+            fault.kind = of_try;
+        }
+        fault
+    }
+}
+
 /// One upstream as one worker sees it: endpoints in turn, each with its pool of connections.
 #[derive(Debug)]
 pub struct Cluster {
@@ -82,12 +116,13 @@ impl Cluster {
     /// closed (RFC 9112 section 9.3.1). The rest of the body is sent while the response's body is polled.
     ///
     /// # Errors
-    /// Every kind of [`FailureKind`]. The connection of a failed exchange is closed.
+    /// Every kind of [`FailureKind`]: `Deadline` when the exchange is over, a time-out when only [`Until::head`] has
+    /// passed. The connection of a failed exchange is closed.
     pub async fn send<B>(
         self: &Rc<Self>,
         head: RequestHead<'_>,
         body: B,
-        deadline: Option<Instant>,
+        until: impl Into<Until>,
     ) -> Result<Response<ResponseBody<B>>, Failure>
     where
         B: Body<Data = Bytes> + Unpin,
@@ -95,7 +130,8 @@ impl Cluster {
     {
         head.check()
             .map_err(|why| Fault::from(FailureKind::Unsendable(why)).at(RetrySafety::Unsent, None))?;
-        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+        let until = until.into();
+        if until.end.is_some_and(|end| end <= Instant::now()) {
             return Err(Fault::from(FailureKind::Deadline).at(RetrySafety::Unsent, None));
         }
         let mut upload = Upload::new(body);
@@ -105,10 +141,10 @@ impl Cluster {
         let kept = self.slots.get(turn).and_then(|slot| slot.reuse(check));
         let mut lease = match kept {
             Some(lease) => lease,
-            None => Box::pin(self.open(turn, deadline)).await?,
+            None => Box::pin(self.open(turn, until)).await?,
         };
         loop {
-            lease.connection.start(deadline);
+            lease.connection.start(until.first());
             head.write(upload.framing(), &mut lease.connection.write);
             let mut wait = Await::default();
             let settings = &*self.settings;
@@ -116,13 +152,14 @@ impl Cluster {
                 poll_fn(|cx| wait.poll_head(&mut lease.connection, &mut upload, head.method, settings, cx));
             let fault = match result.await {
                 Ok(found) => {
+                    lease.connection.extend(until.end);
                     lease.connection.keep_alive = found.keep_alive;
                     let mut response = Response::new(ResponseBody::new(lease, upload, found.framing));
                     *response.status_mut() = found.status;
                     *response.headers_mut() = found.headers;
                     return Ok(response);
                 }
-                Err(fault) => fault,
+                Err(fault) => until.blame(fault, FailureKind::FirstByteTimeout),
             };
             let slot = Rc::clone(lease.slot());
             let stale = fault.kind == FailureKind::Reset && lease.origin == Origin::Kept;
@@ -136,7 +173,7 @@ impl Cluster {
             // Where one kept connection was closed, others are likely to be.
             slot.sweep(Instant::now());
             upload.rewind();
-            lease = Box::pin(self.open(turn, deadline)).await?;
+            lease = Box::pin(self.open(turn, until)).await?;
         }
     }
 
@@ -149,10 +186,10 @@ impl Cluster {
     }
 
     /// Opens a connection to the endpoint at `turn` or, if that fails, to one of the others.
-    async fn open(&self, turn: usize, deadline: Option<Instant>) -> Result<Lease, Failure> {
+    async fn open(&self, turn: usize, until: Until) -> Result<Lease, Failure> {
         let mut last = Fault::from(FailureKind::NoEndpoint).at(RetrySafety::Unsent, None);
         for slot in self.slots.iter().cycle().skip(turn).take(self.slots.len()) {
-            match connect::open(slot, deadline).await {
+            match connect::open(slot, until.first()).await {
                 Ok(lease) => {
                     self.opened.set(self.opened.get() + 1);
                     return Ok(lease);
@@ -160,6 +197,7 @@ impl Cluster {
                 Err(fault) => {
                     slot.count_failure();
                     let over = fault.kind == FailureKind::Deadline;
+                    let fault = until.blame(fault, FailureKind::ConnectTimeout);
                     last = fault.at(RetrySafety::Unsent, Some(slot.label.clone()));
                     if over {
                         break;

@@ -110,6 +110,11 @@ impl Connection {
         }
     }
 
+    /// The exchange may go on until another time.
+    pub(super) fn extend(&mut self, deadline: Option<Instant>) {
+        self.deadline = deadline;
+    }
+
     /// Makes the connection ready for the pool: it keeps only small buffers.
     pub(super) fn park(&mut self, now: Instant) {
         self.idle_since = now;

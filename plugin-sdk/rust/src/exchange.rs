@@ -104,7 +104,9 @@ impl Exchange {
         host::skip_body(side);
     }
 
-    /// Copies a body aside while it streams past, up to `max` bytes; [`Exchange::captured`] gives it in `on_finish`.
+    /// Copies a body aside as it goes over the wire (the request's as the upstream gets it, the response's as the client
+    /// does), up to `max` bytes and the entry's `max-body`; [`Exchange::captured`] gives it in `on_finish`. To be asked
+    /// before the body begins.
     pub fn capture_body(&self, side: Side, max: u64, when_client_leaves: WhenClientLeaves) {
         host::capture_body(side, max, when_client_leaves);
     }
@@ -249,18 +251,22 @@ impl Request {
         host::set_upstream(name)
     }
 
-    /// Sets the time per try, in whole milliseconds, and how many tries may follow the first.
+    /// Sets the time per try, up to the head of its response, in whole milliseconds (zero = the upstream's own time-outs),
+    /// and how many tries may follow the first. Only a request that may be repeated is: nothing of it was sent, or its
+    /// method is idempotent (RFC 9110 section 9.2.2); and its body is at hand: there is none, or a body hook had it
+    /// buffered.
     ///
     /// # Errors
-    /// [`Problem::Limit`] beyond what the route allows.
+    /// [`Problem::Limit`] beyond ten extra tries.
     pub fn set_retry(&mut self, per_try: Duration, extra_tries: u8) -> Result<(), Problem> {
         host::set_retry(millis(per_try), extra_tries)
     }
 
-    /// The host waits so long, in whole milliseconds, before the next stage; no instance is held meanwhile.
+    /// The host waits so long, in whole milliseconds, after this hook, whatever its verdict; no instance is held
+    /// meanwhile.
     ///
     /// # Errors
-    /// [`Problem::Limit`] beyond the deadline.
+    /// [`Problem::Limit`] beyond five minutes or the deadline of the exchange.
     pub fn delay(&mut self, time: Duration) -> Result<(), Problem> {
         host::delay(millis(time))
     }

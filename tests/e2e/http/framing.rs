@@ -68,6 +68,10 @@ async fn a_request_whose_end_is_doubtful_reaches_nobody() {
             .await;
         let (answer, _) = client.rest().await;
         assert!(answer.starts_with("HTTP/1.1 400 "), "{fields:?}: {answer}");
+        assert!(
+            answer.contains("application/problem+json"),
+            "{fields:?}: {answer}"
+        );
         assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{fields:?}: {answer}");
     }
     assert!(upstream.requests().is_empty(), "{:?}", upstream.requests());
@@ -84,6 +88,7 @@ async fn an_old_request_with_chunks_is_refused() {
         .await;
     let (answer, _) = client.rest().await;
     assert!(answer.contains(" 400 "), "{answer}");
+    assert!(answer.contains("application/problem+json"), "{answer}");
     assert!(upstream.requests().is_empty());
     gateway.shutdown().await;
 }

@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Empty};
 use tokio::io::DuplexStream;
 use tokio::time::{Instant, sleep};
 
-use super::super::{Cluster, Failure, FailureKind, RequestHead, ResponseBody, RetrySafety, Settings};
+use super::super::{Cluster, Failure, FailureKind, RequestHead, ResponseBody, RetrySafety, Settings, Until};
 use super::script::{Wire, cluster, data, drain, feed, get, get_text, memory, send, settings, stats};
 
 fn seconds(count: u64) -> Duration {
@@ -294,4 +294,94 @@ async fn the_deadline_holds_while_connecting() {
         (FailureKind::Deadline, RetrySafety::Unsent)
     );
     assert_eq!(start.elapsed().as_millis(), 1500);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_try_ends_before_the_exchange_and_can_be_repeated() {
+    for (method, retry) in [
+        (Method::GET, RetrySafety::Idempotent),
+        (Method::POST, RetrySafety::Unsafe),
+    ] {
+        let (cluster, _wire) = setup();
+        let start = Instant::now();
+        let failure = within(&cluster, &method, seconds(3), Some(start + seconds(8)))
+            .await
+            .err()
+            .unwrap();
+        assert_eq!(
+            (failure.kind, failure.retry),
+            (FailureKind::FirstByteTimeout, retry)
+        );
+        assert_eq!(start.elapsed().as_secs(), 3);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_try_that_outlasts_the_exchange_ends_with_it() {
+    let (cluster, _wire) = setup();
+    let start = Instant::now();
+    let failure = within(&cluster, &Method::GET, seconds(8), Some(start + seconds(3)))
+        .await
+        .err()
+        .unwrap();
+    assert_eq!(failure.kind, FailureKind::Deadline);
+    assert_eq!(start.elapsed().as_secs(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_a_try_is_over_with_the_head() {
+    let (cluster, mut wire) = setup();
+    let client = async {
+        let mut response = within(&cluster, &Method::GET, seconds(1), None).await.unwrap();
+        drain(response.body_mut()).await.unwrap()
+    };
+    let script = async {
+        wire.head().await;
+        wire.say("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n").await;
+        for piece in ["a", "b", "c"] {
+            sleep(seconds(4)).await;
+            wire.say(piece).await;
+        }
+    };
+    tokio::join!(client, script);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_try_bounds_connecting_too() {
+    let (_listener, _waiting, port) = full_listener();
+    let cluster = cluster(Settings {
+        connect_timeout: seconds(60),
+        ..settings(&[port])
+    });
+    let start = Instant::now();
+    let failure = within(&cluster, &Method::POST, seconds(3), Some(start + seconds(8)))
+        .await
+        .err()
+        .unwrap();
+    assert_eq!(
+        (failure.kind, failure.retry),
+        (FailureKind::ConnectTimeout, RetrySafety::Unsent)
+    );
+    assert_eq!(start.elapsed().as_secs(), 3);
+}
+
+/// A request without a body whose head must be there in time.
+async fn within(
+    cluster: &std::rc::Rc<Cluster>,
+    method: &Method,
+    time: Duration,
+    end: Option<Instant>,
+) -> Result<http::Response<ResponseBody<Empty<Bytes>>>, Failure> {
+    let headers = HeaderMap::new();
+    let head = RequestHead {
+        method,
+        target: "/",
+        authority: "test",
+        headers: &headers,
+    };
+    let until = Until {
+        end,
+        head: Some(Instant::now() + time),
+    };
+    cluster.send(head, Empty::new(), until).await
 }

@@ -162,6 +162,10 @@ export const onFinish = {
       const line = `${outcome.status} ${outcome.bytesOut} ${outcome.aborted}`;
       shared.put(`finished:${argument()}`, encode(line), 0);
     }
+    if (chosen() === "capture") {
+      const copy = exchange.captured("response");
+      shared.put(`finished:${argument()}`, copy ? copy.read(0, 99) : encode("none"), 0);
+    }
   },
 };
 
@@ -199,6 +203,9 @@ const edits = {
   "set-method": (arg) => exchange.setMethod(arg),
   "set-authority": (arg) => exchange.setAuthority(arg),
   "set-upstream": (arg) => exchange.setUpstream(arg),
+  "set-retry": (arg) => exchange.setRetry(60000, Number(arg)),
+  delay: (arg) => exchange.delay(Number(arg)),
+  capture: () => exchange.captureBody("response", 99, "finish"),
   state: (arg) => exchange.setState(encode(arg)),
   attribute(arg) {
     exchange.setAttribute("probe.note", arg);

@@ -16,6 +16,7 @@ from wit_world.exports import (
 from wit_world.exports.plugin import Manifest
 from wit_world.imports import clock, counters, exchange, log, metrics, random, shared
 from wit_world.imports.counters import Quota
+from wit_world.imports.exchange import WhenClientLeaves
 from wit_world.imports.types import BodySource_Bytes, Section, Side
 
 from case import (
@@ -152,6 +153,10 @@ class OnFinish(exports.OnFinish):
         if case() == "finish":
             line = f"{outcome.status} {outcome.bytes_out} {boolean(outcome.aborted)}"
             shared.put(f"finished:{argument()}", line.encode(), 0)
+        if case() == "capture":
+            copy = exchange.captured(Side.RESPONSE)
+            line = copy.read(0, 99) if copy else b"none"
+            shared.put(f"finished:{argument()}", line, 0)
 
 
 class Responder(exports.Responder):
@@ -190,6 +195,9 @@ EDITS = {
     "set-method": lambda arg: outcome_of(exchange.set_method, arg),
     "set-authority": lambda arg: outcome_of(exchange.set_authority, arg),
     "set-upstream": lambda arg: outcome_of(exchange.set_upstream, arg),
+    "set-retry": lambda arg: outcome_of(exchange.set_retry, 60000, int(arg)),
+    "delay": lambda arg: outcome_of(exchange.delay, int(arg)),
+    "capture": lambda _: outcome_of(exchange.capture_body, Side.RESPONSE, 99, WhenClientLeaves.FINISH),
     "state": lambda arg: outcome_of(exchange.set_state, arg.encode()),
     "attribute": lambda arg: outcome_of(set_attributes, arg),
     "skip-body": lambda _: outcome_of(exchange.skip_body, Side.REQUEST),

@@ -6,6 +6,10 @@ use portcullis::{Problem, Request};
 
 /// No expiry.
 pub(crate) const FOR_EVER: Duration = Duration::ZERO;
+/// A minute.
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+/// Bytes of a body that are captured.
+pub(crate) const CAPTURED: u64 = 99;
 /// An hour.
 pub(crate) const HOUR: Duration = Duration::from_secs(3_600);
 /// 2020-01-01T00:00:00Z.

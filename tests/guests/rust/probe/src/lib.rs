@@ -1,10 +1,12 @@
 //! Test guest `probe`: the conformance cases of `tests/guests/README.md`, in Rust. The request chooses the case; the
 //! table there is the specification, and the guests of the other SDKs do the same.
 
+use std::time::Duration;
+
 use portcullis::metrics::Counter;
 use portcullis::prelude::*;
 use portcullis::serde_json::json;
-use portcullis::{clock, counters, random, shared};
+use portcullis::{WhenClientLeaves, clock, counters, random, shared};
 
 mod case;
 
@@ -45,6 +47,12 @@ impl Plugin for Probe {
             "set-method" => request.set_method(&argument),
             "set-authority" => request.set_authority(&argument),
             "set-upstream" => request.set_upstream(&argument),
+            "set-retry" => request.set_retry(case::MINUTE, argument.parse().unwrap_or(u8::MAX)),
+            "delay" => request.delay(Duration::from_millis(argument.parse().unwrap_or(u64::MAX))),
+            "capture" => {
+                request.capture_body(Side::Response, case::CAPTURED, WhenClientLeaves::Finish);
+                Ok(())
+            }
             "state" => return Ok(Action::next_with(argument)),
             "attribute" => {
                 request.set_attribute("probe.note", Some(&argument))?;
@@ -173,16 +181,19 @@ impl Plugin for Probe {
     }
 
     fn on_finish(&mut self, finished: &Finished) -> Result<(), Problem> {
-        if case(finished.request()) != "finish" {
-            return Ok(());
-        }
-        let outcome = finished.outcome();
-        let text = format!("{} {} {}", outcome.status, outcome.bytes_out, outcome.aborted);
-        shared::put(
-            &finished_key(&argument(finished.request())),
-            text.as_bytes(),
-            case::FOR_EVER,
-        )
+        let bytes = match case(finished.request()).as_str() {
+            "finish" => {
+                let outcome = finished.outcome();
+                format!("{} {} {}", outcome.status, outcome.bytes_out, outcome.aborted).into_bytes()
+            }
+            "capture" => match finished.captured(Side::Response) {
+                Some(copy) => copy.to_vec(),
+                None => b"none".to_vec(),
+            },
+            _ => return Ok(()),
+        };
+        let key = finished_key(&argument(finished.request()));
+        shared::put(&key, &bytes, case::FOR_EVER)
     }
 
     fn respond(&mut self, request: &Request, body: Blob) -> Result<Reply, Refusal> {

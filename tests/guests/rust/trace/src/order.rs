@@ -1,9 +1,12 @@
 //! The orders of a request: header `x-do`, any number of times, `ENTRY HOOK VERB ARGUMENT`. Here are those that
 //! edit or read and then go on; what ends a hook is the hook's own.
 
-use crate::bindings::portcullis::gateway::exchange;
+use crate::bindings::portcullis::gateway::exchange::{self, WhenClientLeaves};
 use crate::bindings::portcullis::gateway::log::{self, Level};
 use crate::bindings::portcullis::gateway::types::{Problem, Section, Side};
+
+/// Bytes of a captured body that are shown.
+const SHOWN: u32 = 64;
 
 /// An order to this entry in this hook.
 pub(crate) struct Order {
@@ -76,6 +79,29 @@ fn edit(order: &Order) -> Option<String> {
             let (name, value) = argument.split_once(' ').unwrap_or((argument, ""));
             exchange::set_header(Section::Response, name, value)
         }
+        "delay" => exchange::delay(argument.parse().unwrap_or_default()),
+        "set-retry" => {
+            let (each, extra) = argument.split_once(' ').unwrap_or((argument, ""));
+            exchange::set_retry(
+                each.parse().unwrap_or_default(),
+                extra.parse().unwrap_or_default(),
+            )
+        }
+        "capture" => {
+            let (side, max) = argument.split_once(' ').unwrap_or((argument, ""));
+            let (max, when) = match max.strip_suffix(" finish") {
+                Some(max) => (max, WhenClientLeaves::Finish),
+                None => (max, WhenClientLeaves::Stop),
+            };
+            exchange::capture_body(side_of(side), max.parse().unwrap_or_default(), when);
+            Ok(())
+        }
+        "captured" => {
+            let copy = exchange::captured(side_of(argument));
+            return Some(or_none(
+                copy.map(|blob| String::from_utf8_lossy(&blob.read(0, SHOWN)).into_owned()),
+            ));
+        }
         "set-trailer" => exchange::set_header(Section::ResponseTrailers, "x-set", argument),
         "set-attribute" => {
             let (key, value) = argument.split_once('=').unwrap_or((argument, ""));
@@ -116,6 +142,14 @@ fn edit(order: &Order) -> Option<String> {
         Err(Problem::Failed(_)) => "failed",
     };
     Some(result.to_owned())
+}
+
+fn side_of(name: &str) -> Side {
+    if name == "request" {
+        Side::Request
+    } else {
+        Side::Response
+    }
 }
 
 fn or_none(text: Option<String>) -> String {

@@ -1,0 +1,143 @@
+//! A client's stream: it keeps the state of its connection up to date, and what the parser answers by itself it sends in
+//! the form of the gateway's errors. It refuses to know requests.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::{Conn, Phase, unparsed};
+
+/// A client's stream that keeps its [`Conn`] up to date.
+#[derive(Debug)]
+pub struct Watched {
+    stream: TcpStream,
+    conn: Rc<Conn>,
+    blocked: Option<Phase>,
+    /// What is sent in place of what the parser wrote.
+    own: Bytes,
+}
+
+impl Watched {
+    /// Watches `stream`.
+    #[must_use]
+    pub fn new(stream: TcpStream, conn: Rc<Conn>) -> Self {
+        Self {
+            stream,
+            conn,
+            blocked: None,
+            own: Bytes::new(),
+        }
+    }
+
+    /// What it keeps up to date.
+    #[must_use]
+    pub fn conn(&self) -> &Rc<Conn> {
+        &self.conn
+    }
+
+    fn wrote(&mut self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match (&result, self.blocked) {
+            (Poll::Pending, None) => {
+                self.blocked = Some(self.conn.phase());
+                self.conn.enter(Phase::Writing);
+            }
+            (Poll::Ready(_), Some(before)) => {
+                self.blocked = None;
+                if self.conn.phase() == Phase::Writing {
+                    self.conn.enter(before);
+                }
+            }
+            _ => {}
+        }
+        result
+    }
+
+    /// Takes the parser's own answer out of what is written; true when `bytes` are one.
+    fn replaces(&mut self, bytes: &[u8]) -> bool {
+        if !self.conn.is_between_requests() {
+            return false;
+        }
+        let Some((unparsed, answer)) = unparsed::answer(bytes) else {
+            return false;
+        };
+        self.conn.refuse(unparsed);
+        self.own = answer;
+        true
+    }
+
+    /// Writes what stands in for the parser's answer.
+    fn poll_own(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.own.is_empty() {
+            let written = Pin::new(&mut self.stream).poll_write(cx, &self.own);
+            match ready!(self.wrote(written))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                count => self.own.advance(count),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let result = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if self.conn.phase() == Phase::Idle && result.is_ready() && buf.filled().len() > before {
+            self.conn.enter(Phase::Head);
+        }
+        result
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_own(cx))?;
+        if self.replaces(buf) {
+            return Poll::Ready(Ok(buf.len()));
+        }
+        let result = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.wrote(result)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_own(cx))?;
+        if let [only] = bufs
+            && self.replaces(only)
+        {
+            return Poll::Ready(Ok(only.len()));
+        }
+        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.wrote(result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_own(cx))?;
+        let result = Pin::new(&mut self.stream).poll_flush(cx);
+        if result.is_ready() {
+            self.conn.flushed();
+        }
+        result
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_own(cx))?;
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
