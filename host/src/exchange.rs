@@ -140,6 +140,7 @@ pub struct Exchange {
     stages: Vec<Stage>,
     names: Arc<Names>,
     journal: Journal,
+    tentative: bool,
     pause: Option<Duration>,
     tries: Tries,
     captures: Option<Box<Captures>>,
@@ -176,6 +177,7 @@ impl Exchange {
             stages: Vec::new(),
             names,
             journal: Journal::default(),
+            tentative: false,
             pause: None,
             tries: Tries::default(),
             captures: None,
@@ -198,8 +200,21 @@ impl Exchange {
         self.stages.get_mut(index)
     }
 
-    /// Keeps what the hook did.
+    /// Keeps what the hook did, unless it is tentative.
     pub fn commit(&mut self) {
+        if !self.tentative {
+            self.journal.clear();
+        }
+    }
+
+    /// What hooks do from now on can still be taken back after they have ended.
+    pub fn begin_tentative(&mut self) {
+        self.tentative = true;
+    }
+
+    /// Keeps what they did.
+    pub fn end_tentative(&mut self) {
+        self.tentative = false;
         self.journal.clear();
     }
 

@@ -1,6 +1,7 @@
 //! The composition root: from a configuration file to running workers, and from one generation to the
 //! next without a request noticing. Everything below knows nothing of generations.
 
+mod aside;
 mod candidate;
 mod control;
 mod ending;

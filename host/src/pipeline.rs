@@ -1,6 +1,7 @@
 //! The pipeline of a route: its plugins in order, which hooks they have, and running them. The order of
 //! hooks, verdicts and the fault policy live here; sockets, routing and reload do not.
 
+mod any;
 mod bodies;
 mod fail;
 mod finish;
@@ -8,6 +9,7 @@ mod payload;
 mod run;
 mod stage;
 
+use std::ops::Range;
 use std::rc::Rc;
 
 pub use self::fail::{Failed, Retry, upstream_failure, upstream_problem};
@@ -23,6 +25,8 @@ pub const MAX_STAGES: usize = 64;
 #[derive(Debug)]
 pub struct Pipeline {
     stages: Vec<Stage>,
+    /// Alternatives, as ranges of stages.
+    groups: Vec<Range<usize>>,
     responder: Option<Stage>,
     request: Vec<usize>,
     request_body: Vec<usize>,
@@ -33,9 +37,16 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// A pipeline of `stages` in front of an upstream or of `responder`.
+    /// A pipeline of `stages` in front of an upstream or of `responder`. Of the stages of a group one has to let the
+    /// request pass; one without `on-request` cannot say so and counts as not available.
     #[must_use]
-    pub fn new(stages: Vec<Stage>, responder: Option<Stage>) -> Rc<Self> {
+    pub fn new(mut stages: Vec<Stage>, groups: Vec<Range<usize>>, responder: Option<Stage>) -> Rc<Self> {
+        for (index, stage) in stages.iter_mut().enumerate() {
+            let is_alternative = groups.iter().any(|group| group.contains(&index));
+            if is_alternative && !stage.has(Hook::OnRequest) {
+                stage.pool = None;
+            }
+        }
         let with = |hook: Hook| -> Vec<usize> {
             // A stage that is not available stops the request where it stands.
             stages
@@ -58,6 +69,7 @@ impl Pipeline {
             error: reversed(Hook::OnError),
             finish: with(Hook::OnFinish),
             stages,
+            groups,
             responder,
         })
     }

@@ -12,6 +12,7 @@ mod admin;
 mod commands;
 mod conformance;
 mod contract;
+mod documents;
 mod faults;
 mod hooks;
 mod http;

@@ -14,6 +14,7 @@ mod listeners;
 mod many;
 mod plugins;
 mod restarts;
+mod routes;
 
 /// An entry `mock` that answers `/hello` with `text`, and a route `/plain` to the upstream `up`.
 fn toml(text: &str) -> String {

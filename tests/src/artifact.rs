@@ -55,7 +55,7 @@ fn component(folder: &str, name: &str) -> PathBuf {
 fn profile_folder() -> PathBuf {
     let executable = env::current_exe().expect("a running test has an executable");
     let folder = executable.parent().expect("an executable is in a folder");
-    if folder.ends_with("deps") {
+    if folder.ends_with("deps") || folder.ends_with("examples") {
         folder.parent().map_or_else(|| folder.to_owned(), Path::to_owned)
     } else {
         folder.to_owned()

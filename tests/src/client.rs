@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time;
 
+use crate::errors;
 use crate::message::{self, BodyReader, Fields, Framing, Head};
 use crate::patience::PATIENCE;
 use crate::request::Request;
@@ -18,6 +19,9 @@ use crate::wire::{self, Fault, Keep, Wire};
 
 /// Most interim answers (1xx) before the final one.
 const MAX_INTERIM: usize = 16;
+
+/// How the codes of the guests that only tests use begin.
+const GUESTS: [&str; 6] = ["trace-", "probe-", "rogue-", "guard-", "gate-", "misfit-"];
 
 /// An answer, read to its end.
 #[derive(Debug, Clone)]
@@ -69,7 +73,8 @@ impl Answer {
         })
     }
 
-    /// The code of an error answer, which has to be a problem document (RFC 9457) of the answer's status.
+    /// The code of an error answer, which has to be a problem document (RFC 9457) of the answer's status with a code that
+    /// is documented, or one of a test's guest.
     ///
     /// # Panics
     /// When it is none.
@@ -83,10 +88,15 @@ impl Answer {
         );
         let document = self.json();
         assert_eq!(document["status"], self.status, "{document}");
-        document["code"]
+        let code = document["code"]
             .as_str()
-            .unwrap_or_else(|| panic!("no code in {document}"))
-            .to_owned()
+            .unwrap_or_else(|| panic!("no code in {document}"));
+        let of_guest = GUESTS.iter().any(|guest| code.starts_with(guest));
+        assert!(
+            of_guest || errors::is_documented(code),
+            "`{code}` is in no list of errors"
+        );
+        code.to_owned()
     }
 }
 

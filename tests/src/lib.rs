@@ -36,6 +36,7 @@
 
 pub mod artifact;
 pub mod client;
+pub mod errors;
 pub mod gateway;
 pub mod load;
 pub mod message;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::aside::aside;
 use super::generation::Generation;
 use super::view::Instances;
 use crate::config::Config;
@@ -30,20 +31,11 @@ impl Candidate {
         number: u64,
         workers: usize,
     ) -> Option<(Registry, Self)> {
-        let log = super::current_log();
-        let built = tokio::task::spawn_blocking(move || {
-            super::logged(&log, || {
-                let candidate = Self::new(&mut registry, config, number, workers);
-                (registry, candidate)
-            })
-        });
-        match built.await {
-            Ok(built) => Some(built),
-            Err(error) => {
-                tracing::error!(%error, "the loading thread failed");
-                None
-            }
-        }
+        aside(move || {
+            let candidate = Self::new(&mut registry, config, number, workers);
+            (registry, candidate)
+        })
+        .await
     }
 
     fn new(registry: &mut Registry, config: Config, number: u64, workers: usize) -> Self {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::aside::aside;
 use super::candidate::Candidate;
 use super::files::Files;
 use super::generation::Generation;
@@ -32,6 +33,8 @@ use crate::telemetry::{AccessFormat, AccessLog, PluginState, Telemetry};
 const COMMANDS: usize = 16;
 /// How long a worker may take to adopt a generation before that is logged.
 const ADOPTION: Duration = Duration::from_secs(30);
+/// How long a generation that was replaced is kept before anybody looks whether it is still in use.
+const RETIRE: Duration = Duration::from_secs(1);
 /// How long the last access lines may take.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
@@ -68,13 +71,15 @@ struct Worker {
 }
 
 struct Control {
-    files: Files,
+    files: Option<Files>,
     telemetry: Arc<Telemetry>,
     stores: Arc<Stores>,
     board: Arc<Board>,
     registry: Option<Registry>,
     workers: Vec<Worker>,
     generation: Arc<Generation>,
+    /// Generations that workers may still use: the last to let go of one has to take it apart, and should not be a worker.
+    retired: Vec<Arc<Generation>>,
     sockets: Sockets,
     access: Option<AccessLog>,
     admin: Option<tokio::task::JoinHandle<()>>,
@@ -146,8 +151,9 @@ impl Control {
             .ok_or(StartError::Ended)?;
         candidate.generation.warn_of_unreachable();
         let mut control = Self {
-            files,
+            files: Some(files),
             generation: Arc::clone(&candidate.generation),
+            retired: Vec::new(),
             telemetry,
             stores,
             board,
@@ -230,15 +236,46 @@ impl Control {
 
     /// Waits for a change of the files and applies it.
     async fn follow(&mut self) {
-        self.files.changed().await;
+        let Some(files) = &mut self.files else {
+            // Loading died: there is nothing more to follow.
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            () = files.changed() => {}
+            () = tokio::time::sleep(RETIRE), if !self.retired.is_empty() => return self.take_apart().await,
+        }
         self.reload().await;
+    }
+
+    /// Takes generations apart that no worker uses any more.
+    async fn take_apart(&mut self) {
+        let unused: Vec<_> = self
+            .retired
+            .extract_if(.., |generation| Arc::strong_count(generation) == 1)
+            .collect();
+        if !unused.is_empty() {
+            aside(move || drop(unused)).await;
+        }
     }
 
     /// Builds and applies what the files say now. Whatever is wrong leaves what runs as it is.
     async fn reload(&mut self) {
         let began = Instant::now();
         let before = Arc::clone(&self.generation);
-        let config = match self.files.load(Some(&before.config)) {
+        let Some(mut files) = self.files.take() else {
+            return;
+        };
+        let loading = Arc::clone(&before);
+        let loaded = aside(move || {
+            let config = files.load(Some(&loading.config));
+            (files, config)
+        });
+        let Some((files, config)) = loaded.await else {
+            tracing::error!("reading the configuration ended unexpectedly; reloads are off until a restart");
+            return;
+        };
+        self.files = Some(files);
+        let config = match config {
             Ok(config) => config,
             Err(problems) => return self.rejected(problems.errors(), problems.to_string()),
         };
@@ -350,7 +387,8 @@ impl Control {
             addresses: self.sockets.addresses(),
         });
         self.board.reloaded(ReloadOutcome::now("applied", None));
-        self.generation = generation;
+        self.retired
+            .push(std::mem::replace(&mut self.generation, generation));
     }
 
     fn announce(&self, generation: &Generation, took: Duration) {

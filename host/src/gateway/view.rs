@@ -140,7 +140,7 @@ impl View {
         let mut pipeline = |list: Vec<usize>, responder: Option<usize>| {
             let pipeline = made.entry((list.clone(), responder)).or_insert_with(|| {
                 let chosen = list.iter().filter_map(|&i| stages.get(i).cloned()).collect();
-                Pipeline::new(chosen, responder.and_then(|i| stages.get(i).cloned()))
+                Pipeline::new(chosen, Vec::new(), responder.and_then(|i| stages.get(i).cloned()))
             });
             Rc::clone(pipeline)
         };

@@ -13,7 +13,8 @@ impl Run {
     /// There is an `on-finish` hook to call.
     #[must_use]
     pub fn has_finish(&self) -> bool {
-        self.pipeline.finish.iter().any(|&index| index < self.reached())
+        let mut finish = self.pipeline.finish.iter();
+        finish.any(|&index| index < self.reached() && !self.is_absent(index))
     }
 
     /// Keeps the copy of a body for them.

@@ -46,7 +46,11 @@ pub struct Run {
     /// Stages that were asked whether they may be called, and may: a trial is a whole exchange.
     admitted: u128,
     /// The stage whose refusal or fault is being answered: it does not see its own answer.
-    culprit: Option<usize>,
+    pub(super) culprit: Option<usize>,
+    /// Stages whose denial did not count: as those that faulted.
+    pub(super) lost: u128,
+    /// Stages that the request was not shown: not even `on-finish`.
+    pub(super) absent: u128,
 }
 
 impl Run {
@@ -63,6 +67,8 @@ impl Run {
             out: 0,
             admitted: 0,
             culprit: None,
+            lost: 0,
+            absent: 0,
         }
     }
 
@@ -113,7 +119,16 @@ impl Run {
     /// When a stage answers, refuses or fails.
     pub async fn request_heads(&mut self) -> Result<(), Stop> {
         let pipeline = Rc::clone(&self.pipeline);
+        let mut asked = 0;
         for &index in &pipeline.request {
+            if index < asked {
+                continue;
+            }
+            if let Some(group) = pipeline.group(index) {
+                asked = group.end;
+                self.any_of(group).await?;
+                continue;
+            }
             self.reached = index + 1;
             let answer = self.invoke(index, Hook::OnRequest, async |instance, x, at| {
                 instance.on_request(x, at).await
@@ -212,7 +227,12 @@ impl Run {
     }
 
     pub(super) fn is_out(&self, index: usize) -> bool {
-        self.out & bit(index) != 0
+        (self.out | self.lost | self.absent) & bit(index) != 0
+    }
+
+    /// The request was not shown to the stage.
+    pub(super) fn is_absent(&self, index: usize) -> bool {
+        self.absent & bit(index) != 0
     }
 
     /// Stages that the request has come to.
@@ -235,7 +255,7 @@ impl Run {
     where
         F: AsyncFnOnce(&mut Instance, Box<Exchange>, At) -> Called<T>,
     {
-        if self.is_out(index) && hook != Hook::OnFinish {
+        if self.is_absent(index) || self.is_out(index) && hook != Hook::OnFinish {
             return Ok(None);
         }
         let pipeline = Rc::clone(&self.pipeline);
@@ -380,7 +400,7 @@ fn recovered(stage: &Stage) {
 }
 
 /// Wide enough for [`MAX_STAGES`](super::MAX_STAGES) and the responder.
-fn bit(index: usize) -> u128 {
+pub(super) fn bit(index: usize) -> u128 {
     u32::try_from(index)
         .ok()
         .and_then(|index| 1_u128.checked_shl(index))
