@@ -2,7 +2,11 @@
 //!
 //! `cargo build --release -p portcullis && cargo run --release -p portcullis-tests --example route_swap`. It informs and
 //! proves nothing by itself: on a busy machine the scheduler is in every figure.
-#![allow(clippy::print_stdout, reason = "its output is its purpose")]
+#![allow(
+    clippy::print_stdout,
+    clippy::expect_used,
+    reason = "its output is its purpose, and a panic how it fails"
+)]
 
 use std::fmt::Write as _;
 use std::time::Duration;
