@@ -5,13 +5,15 @@
     reason = "this is the program's voice"
 )]
 
+mod explain;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{self, LogFormat};
+use crate::config::{self, LogFormat, manual};
 use crate::gateway::{Gateway, Options};
 use crate::plugin::{Loader, Registry, Summary};
 use crate::store::Stores;
@@ -49,6 +51,14 @@ enum Command {
         #[arg(value_name = "PLUGIN.wasm")]
         plugin: PathBuf,
     },
+    /// Show the route that a request would get and why, its pipeline and its upstream, without running anything
+    Explain(explain::Explain),
+    /// Print the JSON Schema of the configuration file, for editors
+    Schema {
+        /// Print the keys as a Markdown document instead
+        #[arg(long)]
+        markdown: bool,
+    },
 }
 
 /// Runs the command that the arguments name.
@@ -58,6 +68,8 @@ pub fn main() -> ExitCode {
         Command::Run { config } => run(config),
         Command::Check { config } => check(&config),
         Command::Inspect { plugin } => inspect(&plugin),
+        Command::Schema { markdown } => schema(markdown),
+        Command::Explain(explain) => explain.run().map(|text| println!("{}", text.trim_end())),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -137,14 +149,11 @@ fn check(path: &Path) -> anyhow::Result<()> {
             );
         }
     }
-    for (route, by) in generation.unreachable() {
-        let config = &generation.config;
-        if let (Some(route), Some(by)) = (config.routes.get(route), config.routes.get(by)) {
-            eprintln!(
-                "warning: no request can reach route `{}`: `{}` takes them all\n --> {}",
-                route.name, by.name, route.origin
-            );
-        }
+    for entry in generation.useless_routers() {
+        eprintln!(
+            "warning: plugin entry `{}` is one of `routers`, but has no hook `router`\n --> {}",
+            entry.name, entry.origin
+        );
     }
     if wrong > 0 {
         anyhow::bail!("{wrong} of {plugins} plugin entries cannot run");
@@ -185,6 +194,15 @@ fn inspect(path: &Path) -> anyhow::Result<()> {
     match serde_json::from_str::<serde_json::Value>(&manifest.config_schema) {
         Ok(schema) => println!("schema   {}", serde_json::to_string_pretty(&schema)?),
         Err(_) => println!("schema   none: any configuration is accepted"),
+    }
+    Ok(())
+}
+
+fn schema(markdown: bool) -> anyhow::Result<()> {
+    if markdown {
+        print!("{}", manual::markdown());
+    } else {
+        println!("{}", serde_json::to_string_pretty(&manual::schema())?);
     }
     Ok(())
 }

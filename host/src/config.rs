@@ -1,11 +1,16 @@
-//! The configuration: from a TOML file to a checked model, or to all of its problems at once.
+//! The configuration: from TOML files to a checked model, or to all of its problems at once.
 //!
-//! Text -> tables with spans (`toml`) -> checks that read them key by key (`reader`, `check`) -> `model`. A problem is
+//! Text -> tables with spans (`document`) -> more files (`include`) -> checks that read them key by key (`reader`, `check`) -> `model`. A problem is
 //! a `diagnostic` with file, line, column, the source line and help. It refuses to start, open or watch anything, to
 //! know what a plugin's `config` means, and to show what came in through a reference.
 
 mod check;
 mod diagnostic;
+mod document;
+mod findings;
+mod include;
+mod inputs;
+pub mod manual;
 mod model;
 mod names;
 mod origin;
@@ -19,23 +24,25 @@ mod suggest;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::Digest;
-use toml::de::DeTable;
 
 pub use diagnostic::{Diagnostic, Excerpt, Problems, Severity};
+pub use include::{MAX_INCLUDED, MAX_INCLUDED_FILE, MAX_INCLUDED_TOTAL};
+pub use inputs::{MAX_GLOB_MATCHES, MAX_REFERENCED_FILE, MAX_REFERENCED_TOTAL};
 pub use model::{
-    AccessLog, AccessLogSink, BodyOverflow, Budget, Config, EncodedSeparators, Endpoint, Gateway, Listener,
-    ListenerLimits, Log, LogFormat, OnFault, PluginEntry, Route, Target, Upstream,
+    AccessLog, AccessLogSink, BodyOverflow, Budget, Config, Element, EncodedSeparators, Endpoint, Gateway,
+    Listener, ListenerLimits, Log, LogFormat, OnFault, PluginEntry, Route, Step, Target, Upstream,
 };
 pub use origin::Origin;
 pub use plugin_config::PluginConfig;
-pub use reference::{
-    Environment, MAX_GLOB_MATCHES, MAX_REFERENCED_FILE, MAX_REFERENCED_TOTAL, ProcessEnvironment,
-};
+pub use reference::{Environment, ProcessEnvironment};
 
-use scope::Scope;
-use source::Source;
+use check::Checked;
+use document::Document;
+use reader::Reader;
+use scope::{Scope, Shared};
 
 /// Largest configuration file, in bytes.
 pub const MAX_FILE: u64 = 1 << 20;
@@ -51,7 +58,7 @@ pub fn load(path: &Path) -> Result<Config, Problems> {
 /// As [`load`], with every file and folder that was looked at, missing ones included: a change of one of them may put a
 /// wrong configuration right.
 pub fn load_watching(path: &Path) -> (Result<Config, Problems>, BTreeSet<PathBuf>) {
-    match reference::read_text(path, MAX_FILE) {
+    match inputs::read_text(path, MAX_FILE) {
         Ok(text) => parse_watching(path, &text, &ProcessEnvironment),
         Err(error) => {
             let problem = Diagnostic {
@@ -66,11 +73,12 @@ pub fn load_watching(path: &Path) -> (Result<Config, Problems>, BTreeSet<PathBuf
     }
 }
 
-/// Checks the text of a configuration. Paths in it are relative to the folder of `file`; files that it refers to are
-/// read, variables are looked up in `environment`.
+/// Checks the text of a configuration. Paths in it are relative to the folder of `file`; files that it includes or
+/// refers to are read, variables are looked up in `environment`.
 ///
 /// # Errors
-/// Everything that is wrong, in the order of the file, and its warnings. A syntax error comes alone.
+/// Everything that is wrong, in the order of the files, and the warnings. Syntax errors, and files that cannot be
+/// included, come alone.
 pub fn parse(file: &Path, text: &str, environment: &dyn Environment) -> Result<Config, Problems> {
     parse_watching(file, text, environment).0
 }
@@ -80,25 +88,16 @@ fn parse_watching(
     text: &str,
     environment: &dyn Environment,
 ) -> (Result<Config, Problems>, BTreeSet<PathBuf>) {
-    // The tables of a text with syntax errors serve to mask what stands beside the error.
-    let (tables, errors) = DeTable::parse_recoverable(text);
-    let tables = tables.into_inner();
-    let source = Source::new(file, text).with_masks(&tables);
-    if let Some(error) = errors.first() {
-        let span = error.span().unwrap_or(0..0);
-        let problem = source.diagnostic(Severity::Error, &span, error.message().to_owned());
-        return (Err(Problems(vec![problem])), BTreeSet::from([file.to_path_buf()]));
-    }
-    let scope = Scope::new(file, source, environment);
-    let checked = check::check(&scope, &tables);
-    let (found, mut inputs, content) = scope.into_found();
-    inputs.insert(file.to_path_buf());
-    if found
-        .iter()
-        .any(|diagnostic| diagnostic.severity == Severity::Error)
-    {
-        return (Err(Problems(found)), inputs);
-    }
+    let shared = Shared::new(environment);
+    shared.inputs.saw(file);
+    let checked = check_files(&shared, file, text);
+    let broken = shared.findings.has_errors();
+    let found = shared.findings.into_list(&Origin::whole(file));
+    let (inputs, content) = shared.inputs.into_parts();
+    let checked = match checked {
+        Some(checked) if !broken => checked,
+        _ => return (Err(Problems(found)), inputs),
+    };
     let config = Config {
         gateway: checked.gateway,
         listeners: checked.listeners,
@@ -110,6 +109,51 @@ fn parse_watching(
         warnings: found,
     };
     (Ok(config), inputs)
+}
+
+/// The parts of a configuration that `file` with this `text` and the files that it includes make. What is wrong is
+/// found afterwards in `shared`; none when there was no use in going on.
+fn check_files(shared: &Shared<'_>, file: &Path, text: &str) -> Option<Checked> {
+    let main = Document::parse(file, text);
+    if is_broken(shared, [&main]) {
+        return None;
+    }
+    let scope = Scope::new(file, Arc::clone(&main.source), 0, shared);
+    let mut root = Reader::root(&scope, &main.tables);
+    let included = include::read(&mut root, file, &shared.inputs);
+    let documents: Vec<_> = included
+        .iter()
+        .map(|included| Document::parse(&included.file, &included.text))
+        .collect();
+    if is_broken(shared, &documents) || shared.findings.has_errors() {
+        return None;
+    }
+    let scopes: Vec<_> = included
+        .iter()
+        .zip(&documents)
+        .zip(1..)
+        .map(|((included, document), rank)| {
+            Scope::new(&included.file, Arc::clone(&document.source), rank, shared)
+        })
+        .collect();
+    let others = scopes
+        .iter()
+        .zip(&documents)
+        .map(|(scope, document)| Reader::root(scope, &document.tables))
+        .collect();
+    Some(check::check(shared, &scope, root, others))
+}
+
+/// Reports the syntax errors of these files.
+fn is_broken<'d>(shared: &Shared<'_>, documents: impl IntoIterator<Item = &'d Document<'d>>) -> bool {
+    let mut broken = false;
+    for (rank, document) in documents.into_iter().enumerate() {
+        if let Some(error) = &document.broken {
+            shared.findings.add(rank, Severity::Error, || error.clone());
+            broken = true;
+        }
+    }
+    broken
 }
 
 #[cfg(test)]

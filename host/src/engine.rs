@@ -2,6 +2,7 @@
 //! ticker, and the limits of one instance. It knows no WIT interface, no plugin entry and no HTTP.
 
 mod aot;
+mod exports;
 mod limit;
 mod ticker;
 
@@ -14,6 +15,7 @@ use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationCon
 
 pub use self::aot::AotCache;
 pub(crate) use self::aot::write_whole;
+pub use self::exports::exports;
 pub use self::limit::{CpuMeter, MemoryMeter, OverBudget};
 pub use self::ticker::TICK;
 

@@ -40,6 +40,8 @@ const MAX_FIELDS: usize = 512;
 /// The hook that is running: it decides what may be edited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
+    /// `router`.
+    Route,
     /// `on-request`.
     Request,
     /// `on-request-body`.
@@ -184,8 +186,9 @@ impl Exchange {
         }
     }
 
-    /// Makes room for `count` stages.
+    /// Makes room for `count` stages, which have nothing yet.
     pub fn set_stages(&mut self, count: usize) {
+        self.stages.clear();
         self.stages.resize_with(count, Stage::default);
     }
 
@@ -246,6 +249,11 @@ impl Exchange {
                     }
                 }
                 Edit::Upstream(old) => self.upstream = old,
+                Edit::Captures(old) => {
+                    if let Some(captures) = &mut self.captures {
+                        captures.orders = old;
+                    }
+                }
                 Edit::Pause(old) => self.pause = old,
                 Edit::Tries(old) => self.tries = old,
             }
@@ -449,9 +457,9 @@ impl Exchange {
     /// Sets a stage's own bytes.
     ///
     /// # Errors
-    /// When they are more than [`MAX_STATE`], or the exchange is over.
+    /// When they are more than [`MAX_STATE`], no pipeline runs yet, or the exchange is over.
     pub fn set_state(&mut self, phase: Phase, stage: usize, bytes: Option<Vec<u8>>) -> Result<(), EditError> {
-        if phase == Phase::Finish {
+        if matches!(phase, Phase::Route | Phase::Finish) {
             return Err(EditError::WrongPhase);
         }
         if bytes.as_ref().is_some_and(|b| b.len() > MAX_STATE) {
@@ -532,6 +540,8 @@ impl Exchange {
             "upstream.endpoint" => self.answered_by.endpoint.as_deref().map(str::to_owned),
             "error.kind" | "error.code" => self.error.as_ref().map(|e| e.code.clone()),
             "error.origin" => self.error.as_ref().map(|e| e.origin.to_owned()),
+            "error.title" => self.error.as_ref().map(|e| e.title.clone().into_owned()),
+            "error.detail" => self.error.as_ref().map(|e| e.detail.clone().into_owned()),
             _ => None,
         }
     }

@@ -5,10 +5,13 @@ mod aside;
 mod candidate;
 mod control;
 mod ending;
+mod explain;
 mod files;
 mod generation;
 mod intake;
 mod record;
+mod routers;
+mod routes;
 mod serve;
 mod sockets;
 mod tail;
@@ -22,6 +25,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot};
 
+pub use self::explain::{Explained, Matched};
 pub use self::generation::Generation;
 use crate::config::Problems;
 use crate::net::BindError;

@@ -6,6 +6,7 @@ mod bodies;
 mod fail;
 mod finish;
 mod payload;
+mod router;
 mod run;
 mod stage;
 
@@ -25,9 +26,9 @@ pub const MAX_STAGES: usize = 64;
 #[derive(Debug)]
 pub struct Pipeline {
     stages: Vec<Stage>,
-    /// Alternatives, as ranges of stages.
-    groups: Vec<Range<usize>>,
     responder: Option<Stage>,
+    /// Stages of each `any`, by their places; in order, without overlap.
+    groups: Vec<Range<usize>>,
     request: Vec<usize>,
     request_body: Vec<usize>,
     response: Vec<usize>,
@@ -37,13 +38,18 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// A pipeline of `stages` in front of an upstream or of `responder`. Of the stages of a group one has to let the
-    /// request pass; one without `on-request` cannot say so and counts as not available.
+    /// A pipeline of `stages` in front of an upstream or of `responder`.
     #[must_use]
-    pub fn new(mut stages: Vec<Stage>, groups: Vec<Range<usize>>, responder: Option<Stage>) -> Rc<Self> {
-        for (index, stage) in stages.iter_mut().enumerate() {
-            let is_alternative = groups.iter().any(|group| group.contains(&index));
-            if is_alternative && !stage.has(Hook::OnRequest) {
+    pub fn new(stages: Vec<Stage>, responder: Option<Stage>) -> Rc<Self> {
+        Self::grouped(stages, Vec::new(), responder)
+    }
+
+    /// The same, where each range of `groups` is the stages of one `any`: one of them has to let the request pass, and one
+    /// without `on-request` cannot say so and counts as not available. The ranges are in order and do not overlap.
+    #[must_use]
+    pub fn grouped(mut stages: Vec<Stage>, groups: Vec<Range<usize>>, responder: Option<Stage>) -> Rc<Self> {
+        for stage in groups.iter().flat_map(Clone::clone) {
+            if let Some(stage) = stages.get_mut(stage).filter(|stage| !stage.has(Hook::OnRequest)) {
                 stage.pool = None;
             }
         }
@@ -69,8 +75,8 @@ impl Pipeline {
             error: reversed(Hook::OnError),
             finish: with(Hook::OnFinish),
             stages,
-            groups,
             responder,
+            groups,
         })
     }
 

@@ -3,13 +3,15 @@
 //! Knows hosts, paths and what a rule may demand of a request head. Refuses to know configuration files,
 //! pipelines and upstreams: a rule is an index to the caller.
 
+mod explain;
 mod pattern;
 mod predicate;
 mod table;
 mod tree;
 
+pub use explain::{Explanation, Passed, PathKind, Stand};
 pub use pattern::{HostPattern, MAX_SEGMENTS, PathPattern, PatternError};
-pub use predicate::{FieldMatch, FieldTest};
+pub use predicate::{FieldMatch, FieldTest, Unmet};
 pub use table::{Lookup, Table};
 
 use http::Method;

@@ -1,5 +1,8 @@
 //! The commands of the binary.
 
+mod explain;
+mod schema;
+
 use std::fs;
 use std::process::Output;
 
@@ -129,6 +132,60 @@ async fn what_is_doubtful_is_said_and_does_not_fail() {
         said.err
     );
     assert!(said.out.contains("good (3 routes"), "{}", said.out);
+}
+
+#[tokio::test]
+async fn what_nothing_uses_and_nothing_reaches_is_said_with_its_place() {
+    let toml = format!(
+        "include = ['more/*.toml', 'none/*.toml']\n{GOOD}[plugins.mock]\n[pipelines]\nbase = []\n[upstreams.other]\nendpoints = ['127.0.0.1:9']\n"
+    );
+    let folder = folder(&toml, &["mock"]);
+    fs::create_dir(folder.path().join("more")).unwrap();
+    let never = "[[routes]]\nname = 'never'\nupstream = 'up'\n";
+    fs::write(folder.path().join("more/never.toml"), never).unwrap();
+    let said = check(&folder).await;
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    for (message, place) in [
+        ("`none/*.toml` matches no file", "gateway.toml:1:27"),
+        ("nothing uses plugin entry `mock`", "gateway.toml:11:10"),
+        ("nothing uses pipeline `base`", "gateway.toml:13:1"),
+        ("nothing uses upstream `other`", "gateway.toml:14:12"),
+        (
+            "no request can reach route `never`: `all` takes them all",
+            "more/never.toml:1:1",
+        ),
+    ] {
+        let shown = format!("warning: {message}\n");
+        let (_, rest) = said
+            .err
+            .split_once(&shown)
+            .unwrap_or_else(|| panic!("{message} in {}", said.err));
+        assert!(
+            rest.trim_start().starts_with(&format!("--> {place}\n")),
+            "{place} in {rest}"
+        );
+    }
+    assert!(
+        said.err.contains("help: `all` is at gateway.toml:8:1"),
+        "{}",
+        said.err
+    );
+    assert_eq!(said.err.matches("warning: ").count(), 5, "{}", said.err);
+    assert!(
+        said.out.contains("good (2 routes, 1 plugin entries)"),
+        "{}",
+        said.out
+    );
+}
+
+#[tokio::test]
+async fn a_router_that_is_none_is_doubtful() {
+    let toml = format!("{GOOD}[gateway]\nrouters = ['mock']\n[plugins.mock]\n");
+    let said = check(&folder(&toml, &["mock"])).await;
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let warning =
+        "warning: plugin entry `mock` is one of `routers`, but has no hook `router`\n --> gateway.toml:12:10";
+    assert!(said.err.contains(warning), "{}", said.err);
 }
 
 #[tokio::test]

@@ -14,5 +14,7 @@ mod finish;
 mod order;
 mod overflow;
 mod pace;
+mod routers;
 mod streaming;
+mod table;
 mod trace;

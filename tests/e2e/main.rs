@@ -10,6 +10,7 @@
 
 mod admin;
 mod commands;
+mod config;
 mod conformance;
 mod contract;
 mod documents;

@@ -185,6 +185,12 @@ impl Report {
             .copied()
             .unwrap_or_default()
     }
+
+    /// How many requests took longer than this.
+    #[must_use]
+    pub fn slower_than(&self, limit: Duration) -> usize {
+        self.latencies.iter().filter(|latency| **latency > limit).count()
+    }
 }
 
 impl fmt::Display for Report {

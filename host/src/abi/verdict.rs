@@ -303,6 +303,14 @@ impl Accept for exports::responder::Answer {
     }
 }
 
+/// The name of a route. Whether there is such a route is not the contract's question.
+impl Accept for Option<String> {
+    type Into = Self;
+    fn accept(self, _: &mut HostState) -> Result<Self, BadAnswer> {
+        Ok(self)
+    }
+}
+
 impl Accept for () {
     type Into = ();
     fn accept(self, _: &mut HostState) -> Result<(), BadAnswer> {

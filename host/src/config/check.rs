@@ -1,23 +1,25 @@
-//! From the tables of the file to the model: one module per kind of table, every problem reported.
+//! From the tables of the files to the model: one module per kind of table, every problem reported.
 //!
-//! It refuses to build anything from a file with errors: what stands in for a wrong value here never leaves `config`.
+//! It refuses to build anything from files with errors: what stands in for a wrong value here never leaves `config`.
 
 mod budget;
 mod entry;
 mod gateway;
 mod listener;
 mod network;
+mod pipeline;
+mod reach;
 mod route;
 mod rule;
+mod unused;
 mod upstream;
 
-use toml::de::DeTable;
-
 use super::model::{Gateway, Listener, PluginEntry, Route, Upstream};
-use super::names::Names;
-use super::reader::Reader;
-use super::scope::Scope;
+use super::names::{Form, Name, Names};
+use super::reader::{Named, Reader};
+use super::scope::{Scope, Shared};
 use entry::Entries;
+use pipeline::Pipelines;
 
 /// The parts of a configuration.
 pub(super) struct Checked {
@@ -28,32 +30,75 @@ pub(super) struct Checked {
     pub(super) upstreams: Vec<Upstream>,
 }
 
-/// Checks the whole file. The result is of use only when `scope` has no errors afterwards.
-pub(super) fn check<'a>(scope: &'a Scope<'a>, file: &'a DeTable<'a>) -> Checked {
-    let mut root = Reader::root(scope, file);
-    let gateway = gateway::read(root.section("gateway"));
-    let plugins = root.named("plugins");
-    let upstreams = root.named("upstreams");
-    let listeners = root.named("listeners");
-    let names = route::Routing {
-        upstreams: &Names::new("upstream", "upstreams", &upstreams),
-        listeners: &Names::new("listener", "listeners", &listeners),
+/// Checks all files: `main`, with its `scope`, and those that it includes. The result is of use only when `shared` has
+/// no errors afterwards.
+pub(super) fn check<'a>(
+    shared: &Shared<'_>,
+    scope: &'a Scope<'a>,
+    mut main: Reader<'a>,
+    included: Vec<Reader<'a>>,
+) -> Checked {
+    let gateway = main.section("gateway");
+    let mut files = vec![main];
+    files.extend(included.into_iter().map(only_parts));
+    let plugins = named(&mut files, "plugins");
+    let upstreams = named(&mut files, "upstreams");
+    let listeners = named(&mut files, "listeners");
+    let plugin_names = names("plugin", "plugins", &plugins);
+    let gateway = gateway::read(gateway, &plugin_names);
+    let references = route::References {
+        upstreams: names("upstream", "upstreams", &upstreams),
+        listeners: names("listener", "listeners", &listeners),
     };
-
-    let mut entries = Entries::read(plugins, &gateway);
-    let listeners = listener::read(listeners, &mut entries);
-    let routes = route::read(&mut root, &names, &mut entries);
+    let entries = Entries::read(plugins, plugin_names, &gateway);
+    let mut pipelines = Pipelines::read(&mut files, entries);
+    let listeners = listener::read(listeners, &mut pipelines);
+    let places = route::places(&mut files);
+    let routes = route::read(&places, &references, &listeners, &mut pipelines);
     let upstreams = upstreams.into_iter().map(upstream::read).collect();
-    root.finish();
+    files.into_iter().for_each(Reader::finish);
+
     if listeners.is_empty() {
         let help = "add a table such as `[listeners.public]` with an `address`";
         scope.warning_on_file("there is no listener, so the gateway accepts nothing", help);
     }
-    Checked {
+    let (names, plugins) = pipelines.into_parts();
+    let checked = Checked {
         gateway,
         listeners,
-        plugins: entries.into_list(),
+        plugins,
         routes,
         upstreams,
+    };
+    // What is left out because it is wrong would seem unused.
+    if !shared.findings.has_errors() {
+        unused::warn(&checked, &names, &references.upstreams);
+        reach::warn(&checked, &places);
     }
+    checked
+}
+
+/// An included file, which has no settings of the process.
+fn only_parts(mut file: Reader<'_>) -> Reader<'_> {
+    file.refuse(
+        "gateway",
+        "an included file cannot have the table `gateway`",
+        "move it to the file that is given to the gateway",
+    );
+    file.refuse(
+        "include",
+        "an included file cannot include others",
+        "name them in the file that is given to the gateway",
+    );
+    file
+}
+
+/// The tables `[KEY.NAME]` of all files, in their order.
+fn named<'a>(files: &mut [Reader<'a>], key: &'static str) -> Vec<Named<'a>> {
+    files.iter_mut().flat_map(|file| file.named(key)).collect()
+}
+
+fn names<'a>(noun: &'static str, section: &'static str, named: &[Named<'a>]) -> Names<'a> {
+    let list: Vec<Name<'a>> = named.iter().map(Named::name).collect();
+    Names::new(noun, section, Form::Tables, list)
 }

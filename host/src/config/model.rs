@@ -2,6 +2,8 @@
 //!
 //! It refuses to know how the file looked, except for the place of each part.
 
+mod pipeline;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,6 +16,8 @@ use super::diagnostic::Diagnostic;
 use super::origin::Origin;
 use super::plugin_config::PluginConfig;
 use crate::route::Rule;
+
+pub use pipeline::{Element, Step};
 
 /// A whole configuration that passed every check.
 #[derive(Debug)]
@@ -55,6 +59,8 @@ pub struct Gateway {
     pub access_log: Option<AccessLog>,
     /// `[gateway.plugin-defaults]`.
     pub plugin_defaults: Budget,
+    /// `routers`: indices into [`Config::plugins`], asked in this order before the route table, each at most once.
+    pub routers: Vec<usize>,
 }
 
 /// `[gateway.log]`: the gateway's own log, on standard error.
@@ -100,8 +106,8 @@ pub struct Listener {
     pub name: Arc<str>,
     /// `address`.
     pub address: SocketAddr,
-    /// `pipeline`: indices into [`Config::plugins`], run before the route's own.
-    pub pipeline: Vec<usize>,
+    /// `pipeline`, run before the route's own.
+    pub pipeline: Vec<Element>,
     /// `trusted-proxies`: peers whose forwarding headers are believed, default none.
     pub trusted_proxies: Vec<IpNet>,
     /// `encoded-separators`, default `refuse`.
@@ -145,7 +151,8 @@ pub struct ListenerLimits {
 /// `[plugins.NAME]`, or such an entry with overrides: a component with its configuration, grants and budget.
 #[derive(Debug, Clone)]
 pub struct PluginEntry {
-    /// Its name; `NAME@OWNER#INDEX` for an entry with overrides.
+    /// Its name; `NAME@OWNER#INDEX` for an entry with overrides, where the owner is a listener, a route or
+    /// `pipelines.LIST`.
     pub name: Arc<str>,
     /// The component's file.
     pub wasm: PathBuf,
@@ -246,8 +253,8 @@ pub struct Route {
     pub rule: Rule,
     /// `listeners`: indices into [`Config::listeners`]; absent = all.
     pub listeners: Option<Vec<usize>>,
-    /// `pipeline`: indices into [`Config::plugins`].
-    pub pipeline: Vec<usize>,
+    /// `pipeline`.
+    pub pipeline: Vec<Element>,
     /// `inherit`: whether the listener's pipeline runs first, default true.
     pub inherit: bool,
     /// `upstream`.
@@ -258,6 +265,14 @@ pub struct Route {
     pub max_body: Option<u64>,
     /// Where it is written.
     pub origin: Origin,
+}
+
+impl Route {
+    /// Whether it takes requests of this listener, an index into [`Config::listeners`].
+    #[must_use]
+    pub fn is_on(&self, listener: usize) -> bool {
+        self.listeners.as_ref().is_none_or(|on| on.contains(&listener))
+    }
 }
 
 /// Without the rule: a value that a header must have can be a secret.

@@ -12,7 +12,7 @@ use toml::de::{DeArray, DeTable, DeValue};
 use crate::units::{ByteSize, TimeSpan};
 
 use super::diagnostic::Severity;
-use super::names::check_name;
+use super::names::{Name, check_name};
 use super::reference::Kind;
 use super::scope::{Node, Scope};
 use super::secret::{Text, quoted};
@@ -27,12 +27,24 @@ pub(super) struct Reader<'a> {
     at: Span,
     path: String,
     asked: Vec<&'static str>,
+    refused: Vec<&'static str>,
 }
 
 /// A table under a name of the user's choice, as in `[listeners.NAME]`.
 pub(super) struct Named<'a> {
     pub(super) name: &'a str,
     pub(super) reader: Reader<'a>,
+}
+
+impl<'a> Named<'a> {
+    /// The name with its place.
+    pub(super) fn name(&self) -> Name<'a> {
+        Name {
+            text: self.name,
+            scope: self.reader.scope,
+            at: self.reader.at.clone(),
+        }
+    }
 }
 
 impl<'a> Reader<'a> {
@@ -57,6 +69,7 @@ impl<'a> Reader<'a> {
             at,
             path,
             asked: Vec::new(),
+            refused: Vec::new(),
         }
     }
 
@@ -299,6 +312,14 @@ impl<'a> Reader<'a> {
             .collect()
     }
 
+    /// Reports when a key is there that only another table can have; it is no possible key of this one.
+    pub(super) fn refuse(&mut self, key: &'static str, message: &str, help: &str) {
+        if let Some((key, _)) = self.table.and_then(|table| table.get_key_value(key)) {
+            self.scope.error_with_help(&key.span(), message, help);
+        }
+        self.refused.push(key);
+    }
+
     /// Reports when a key is not there.
     pub(super) fn require(&self, key: &str, help: &str) {
         if let Some(table) = self.table
@@ -316,9 +337,11 @@ impl<'a> Reader<'a> {
 
     /// As [`Reader::finish`], for a table whose keys are called something else.
     pub(super) fn finish_as(self, noun: &str) {
+        #[cfg(test)]
+        self.scope.note(&self.path, &self.asked);
         for (key, value) in self.table.into_iter().flatten() {
             let name: &str = key.get_ref();
-            if self.asked.contains(&name) {
+            if self.asked.contains(&name) || self.refused.contains(&name) {
                 continue;
             }
             self.scope

@@ -1,18 +1,17 @@
-//! What every check of one file shares: the source, the resolver of references and the problems found so far.
+//! What every check of one file shares: the source, the resolver of references, and where to report problems.
 //!
-//! It refuses to stop at the first problem, and to keep more than a bounded number.
+//! It refuses to know what the checks are, and what is in the other files.
 
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use sha2::Sha256;
 use toml::Spanned;
 use toml::de::DeValue;
 
 use super::diagnostic::{Diagnostic, Severity};
+use super::findings::Findings;
+use super::inputs::Inputs;
 use super::origin::Origin;
 use super::reference::{Environment, Kind, ReferenceError, Resolver};
 use super::secret::{Provenance, Text, quoted};
@@ -21,26 +20,69 @@ use super::source::{Source, Span};
 /// A value of the file with its range.
 pub(super) type Node<'d> = Spanned<DeValue<'d>>;
 
-/// Most diagnostics that one configuration can have.
-const MAX_DIAGNOSTICS: usize = 200;
+/// What all files of one configuration share.
+pub(super) struct Shared<'e> {
+    /// Where variables are looked up.
+    pub(super) environment: &'e dyn Environment,
+    /// What has been read.
+    pub(super) inputs: Inputs,
+    /// What is wrong so far.
+    pub(super) findings: Findings,
+    /// Of every table, by its path, the keys that were asked for.
+    #[cfg(test)]
+    pub(super) asked: Asked,
+}
+
+/// Keys by the path of their table.
+#[cfg(test)]
+pub(super) type Asked =
+    std::cell::RefCell<std::collections::BTreeMap<String, std::collections::BTreeSet<&'static str>>>;
+
+impl<'e> Shared<'e> {
+    /// Nothing read, nothing wrong.
+    pub(super) fn new(environment: &'e dyn Environment) -> Self {
+        Self {
+            environment,
+            inputs: Inputs::new(),
+            findings: Findings::default(),
+            #[cfg(test)]
+            asked: Asked::default(),
+        }
+    }
+}
 
 /// Shared by all checks of one file.
 pub(super) struct Scope<'e> {
     source: Arc<Source>,
+    rank: usize,
     resolver: Resolver<'e>,
-    found: RefCell<Vec<Diagnostic>>,
-    overflow: Cell<bool>,
+    findings: &'e Findings,
+    #[cfg(test)]
+    asked: &'e Asked,
 }
 
 impl<'e> Scope<'e> {
-    /// A scope without problems. `file` is the path that relative paths start from.
-    pub(super) fn new(file: &Path, source: Source, environment: &'e dyn Environment) -> Self {
+    /// A scope for the file of this rank: 0 is the one that names the others. `file` is the path that relative paths
+    /// start from.
+    pub(super) fn new(file: &Path, source: Arc<Source>, rank: usize, shared: &'e Shared<'e>) -> Self {
         Self {
-            source: Arc::new(source),
-            resolver: Resolver::new(file, environment),
-            found: RefCell::new(Vec::new()),
-            overflow: Cell::new(false),
+            source,
+            rank,
+            resolver: Resolver::new(file, shared.environment, &shared.inputs),
+            findings: &shared.findings,
+            #[cfg(test)]
+            asked: &shared.asked,
         }
+    }
+
+    /// Notes which keys a table can have, to be compared with the manual.
+    #[cfg(test)]
+    pub(super) fn note(&self, path: &str, asked: &[&'static str]) {
+        self.asked
+            .borrow_mut()
+            .entry(path.to_owned())
+            .or_default()
+            .extend(asked);
     }
 
     /// The text of the file.
@@ -56,6 +98,11 @@ impl<'e> Scope<'e> {
     /// A path of the configuration as a path of this process.
     pub(super) fn path(&self, written: &str) -> PathBuf {
         self.resolver.path(written)
+    }
+
+    /// The folder that relative paths start from.
+    pub(super) fn folder(&self) -> &Path {
+        self.resolver.folder()
     }
 
     /// Reports an error.
@@ -75,7 +122,7 @@ impl<'e> Scope<'e> {
 
     /// Reports a doubt about the file as a whole.
     pub(super) fn warning_on_file(&self, message: &str, help: &str) {
-        self.found.borrow_mut().push(Diagnostic {
+        self.findings.add(self.rank, Severity::Warning, || Diagnostic {
             severity: Severity::Warning,
             origin: self.source.whole(),
             message: message.to_owned(),
@@ -92,15 +139,12 @@ impl<'e> Scope<'e> {
         masks: &[Span],
         text: impl FnOnce() -> (String, Option<String>),
     ) {
-        let mut found = self.found.borrow_mut();
-        if found.len() >= MAX_DIAGNOSTICS {
-            self.overflow.set(true);
-            return;
-        }
-        let (message, help) = text();
-        let mut diagnostic = self.source.diagnostic_masking(severity, at, message, masks);
-        diagnostic.help = help;
-        found.push(diagnostic);
+        self.findings.add(self.rank, severity, || {
+            let (message, help) = text();
+            let mut diagnostic = self.source.diagnostic_masking(severity, at, message, masks);
+            diagnostic.help = help;
+            diagnostic
+        });
     }
 
     /// The string that a value is, or that its reference refers to. Reports anything else; `name` says what it is.
@@ -174,24 +218,6 @@ impl<'e> Scope<'e> {
                 None
             }
         }
-    }
-
-    /// All that was found, in the order of the file, every file that was looked at, and a hash of what references
-    /// brought in.
-    pub(super) fn into_found(self) -> (Vec<Diagnostic>, BTreeSet<PathBuf>, Sha256) {
-        let mut found = self.found.into_inner();
-        found.sort_by_key(|diagnostic| (diagnostic.origin.line, diagnostic.origin.column));
-        if self.overflow.get() {
-            found.push(Diagnostic {
-                severity: Severity::Error,
-                origin: self.source.whole(),
-                message: format!("only the first {MAX_DIAGNOSTICS} problems found are shown"),
-                help: None,
-                excerpt: None,
-            });
-        }
-        let (inputs, content) = self.resolver.into_inputs();
-        (found, inputs, content)
     }
 
     /// What a reference refers to: the string under its one key.

@@ -48,6 +48,11 @@ impl Text {
         &self.at
     }
 
+    /// Where it came from.
+    pub(super) fn provenance(&self) -> &Provenance {
+        &self.provenance
+    }
+
     /// Whether messages may quote it.
     pub(super) fn is_secret(&self) -> bool {
         self.provenance != Provenance::Literal

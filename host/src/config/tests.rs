@@ -18,10 +18,14 @@ cpu = "5ms"
 
 [listeners.public]
 address = "0.0.0.0:8080"
-pipeline = ["request-id"]
+pipeline = ["@base"]
 
 [listeners.public.limits]
 body = "1MiB"
+
+[pipelines]
+base = ["request-id", "@more"]
+more = [{ any = ["jwt", { plugin = "request-id", cpu = "1ms" }] }]
 
 [plugins.request-id]
 
@@ -54,6 +58,12 @@ pub(crate) fn parsed(text: &str) -> Config {
     }
 }
 
+/// The entries of a pipeline, those of each `any` one by one.
+pub(crate) fn entries(pipeline: &[Element]) -> Vec<usize> {
+    let steps = pipeline.iter().map(|element| element.step.entries());
+    steps.flatten().copied().collect()
+}
+
 /// What is wrong with `text`.
 #[track_caller]
 pub(crate) fn errors(text: &str) -> Problems {
@@ -67,8 +77,9 @@ pub(crate) fn errors(text: &str) -> Problems {
 #[test]
 fn the_example_is_understood() {
     let config = parsed(EXAMPLE);
-    assert_eq!(config.plugins.len(), 3);
-    assert_eq!(config.routes[0].pipeline, [1, 2]);
+    assert_eq!(config.plugins.len(), 4);
+    assert_eq!(entries(&config.listeners[0].pipeline), [0, 1, 2]);
+    assert_eq!(entries(&config.routes[0].pipeline), [1, 3]);
     assert_eq!(config.plugins[1].config.value()["key"], "hunter2");
     assert_eq!(config.inputs, [Path::new("conf/gateway.toml")]);
     assert!(config.warnings.is_empty());
@@ -134,7 +145,7 @@ fn all_problems_are_reported_in_the_order_of_the_file() {
       |
     5 | [store.redis]
       |  ^^^^^
-      = help: possible keys: gateway, listeners, plugins, routes, upstreams
+      = help: possible keys: gateway, include, listeners, pipelines, plugins, routes, upstreams
     ");
 }
 
@@ -146,15 +157,7 @@ fn an_unknown_table_is_refused() {
       |
     1 | [plugin.jwt]
       |  ^^^^^^
-      = help: did you mean `plugins`? possible keys: gateway, listeners, plugins, routes, upstreams
-    ");
-    insta::assert_snapshot!(errors("include = ['a.toml']\n"), @"
-    error: unknown key `include`
-     --> gateway.toml:1:1
-      |
-    1 | include = […]
-      | ^^^^^^^
-      = help: possible keys: gateway, listeners, plugins, routes, upstreams
+      = help: did you mean `plugins`? possible keys: gateway, include, listeners, pipelines, plugins, routes, upstreams
     ");
 }
 
@@ -322,8 +325,8 @@ proptest! {
 
     #[test]
     fn no_value_for_a_known_key_panics(
-        key in "(gateway|listeners.a|plugins.a|upstreams.a|routes)(.(limits|log|match|config|allow|x))?\
-                .(address|pipeline|cpu|max-body|host|headers|endpoints|upstream|plugin|wasm|name|sha256|workers)",
+        key in "(gateway|listeners.a|plugins.a|upstreams.a|routes|pipelines|include)(.(limits|log|match|config|allow|x))?\
+                .(address|pipeline|cpu|max-body|host|headers|endpoints|upstream|plugin|routers|pipeline|any|wasm|name|sha256|workers)",
         value in r#"(-?[0-9]{1,20}|nan|true|'[^'\n]{0,10}'|\[('[a-z:0-9]{0,8}', ?){0,3}\]|\{ ?((env|file|files|plugin|config|x) = ('[A-Z]{0,3}'|1)(, )?){0,2}\}|2020-01-01)"#,
     ) {
         drop(parse(Path::new("/nowhere/gateway.toml"), &format!("{key} = {value}\n"), &environment()));

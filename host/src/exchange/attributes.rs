@@ -10,7 +10,7 @@ const MAX_KEY: usize = 128;
 /// Bytes of a value.
 const MAX_VALUE: usize = 8 << 10;
 /// Prefixes that need a grant in TOML (`allow = { attributes = ["auth."] }`).
-pub(super) const RESERVED: [&str; 6] = ["auth.", "api.", "cache.", "waf.", "gateway.", "rate-limit."];
+pub(super) const RESERVED: [&str; 6] = ["auth.", "api.", "cache.", "waf.", "gateway.", "limit."];
 
 /// A small map in the order of first writing.
 #[derive(Debug, Default)]

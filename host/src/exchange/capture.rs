@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 
+use super::journal::Edit;
 use super::{Exchange, Phase};
 
 /// Which body.
@@ -32,10 +33,13 @@ pub struct CaptureOrder {
     pub when_client_leaves: WhenClientLeaves,
 }
 
+/// Which stage wants which copy.
+pub(super) type Orders = Vec<(usize, Side, CaptureOrder)>;
+
 /// What the stages of an exchange asked for, and the copies.
 #[derive(Debug, Default)]
 pub(super) struct Captures {
-    orders: Vec<(usize, Side, CaptureOrder)>,
+    pub(super) orders: Orders,
     request: Option<Bytes>,
     response: Option<Bytes>,
 }
@@ -48,6 +52,7 @@ impl Exchange {
             return;
         }
         let captures = self.captures.get_or_insert_default();
+        self.journal.push(Edit::Captures(captures.orders.clone()));
         captures
             .orders
             .retain(|(owner, of, _)| (*owner, *of) != (stage, side));
@@ -139,6 +144,19 @@ mod tests {
             [None, Some(4), None, None]
         );
         assert_eq!(x.captured(Phase::Response, 1, Side::Response), None);
+    }
+
+    #[test]
+    fn a_hook_that_failed_asked_for_nothing() {
+        let mut x = exchange();
+        let stop = WhenClientLeaves::Stop;
+        x.capture_body(Phase::Request, 0, Side::Response, order(1, stop));
+        x.commit();
+        x.capture_body(Phase::Request, 0, Side::Response, order(9, stop));
+        x.capture_body(Phase::Request, 1, Side::Request, order(9, stop));
+        x.undo();
+        assert_eq!(x.capture_order(Side::Response), Some(order(1, stop)));
+        assert_eq!(x.capture_order(Side::Request), None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The parts of an exchange that are plain data.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -7,12 +8,16 @@ use http::header::HeaderValue;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, StatusCode, Version};
 
+use crate::message::problem::Problem;
+
 /// What arrived of a body at a body hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Seen {
-    /// Not read.
+    /// There is none.
     #[default]
     None,
+    /// There is one, and no body hook was given any of it yet.
+    Unread,
     /// All of it.
     Whole,
     /// Its first bytes.
@@ -25,6 +30,7 @@ impl Seen {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
+            Self::Unread => "unread",
             Self::Whole => "whole",
             Self::Prefix => "prefix",
         }
@@ -64,6 +70,22 @@ pub struct ErrorView {
     pub status: StatusCode,
     /// Who caused it: `client`, `upstream`, `plugin`, `gateway`.
     pub origin: &'static str,
+    /// A few words that are the same for every such error, as the document has them.
+    pub title: Cow<'static, str>,
+    /// What is particular to this one, as the document has it; "" = nothing.
+    pub detail: Cow<'static, str>,
+}
+
+impl From<&Problem> for ErrorView {
+    fn from(problem: &Problem) -> Self {
+        Self {
+            code: problem.code.clone().into_owned(),
+            status: problem.status,
+            origin: problem.kind.origin().as_str(),
+            title: problem.title.clone(),
+            detail: problem.detail.clone(),
+        }
+    }
 }
 
 /// How the upstream answered.

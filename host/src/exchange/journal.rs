@@ -7,6 +7,7 @@ use http::header::{HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, StatusCode};
 
+use super::capture::Orders;
 use super::{Section, Tries};
 
 /// Edits of one hook, oldest first.
@@ -36,6 +37,7 @@ pub(super) enum Edit {
     Attribute(String, Option<String>),
     State(usize, Option<Bytes>),
     Upstream(Option<u32>),
+    Captures(Orders),
     Pause(Option<Duration>),
     Tries(Tries),
 }

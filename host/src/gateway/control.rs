@@ -149,7 +149,7 @@ impl Control {
         let (registry, candidate) = Candidate::build(registry, config, 1, count)
             .await
             .ok_or(StartError::Ended)?;
-        candidate.generation.warn_of_unreachable();
+        candidate.generation.warn_of_routers();
         let mut control = Self {
             files: Some(files),
             generation: Arc::clone(&candidate.generation),
@@ -309,7 +309,7 @@ impl Control {
             return;
         }
         warn(&candidate.generation.config);
-        candidate.generation.warn_of_unreachable();
+        candidate.generation.warn_of_routers();
         let fixed = fixed(&before.config.gateway, &candidate.generation.config.gateway);
         if !fixed.is_empty() {
             tracing::warn!(
@@ -389,6 +389,7 @@ impl Control {
         self.board.reloaded(ReloadOutcome::now("applied", None));
         self.retired
             .push(std::mem::replace(&mut self.generation, generation));
+        self.take_apart().await;
     }
 
     fn announce(&self, generation: &Generation, took: Duration) {

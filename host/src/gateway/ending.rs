@@ -5,7 +5,8 @@ use std::rc::Rc;
 
 use tokio::time::Instant;
 
-use super::view::{RouteView, View};
+use super::routes::RouteView;
+use super::view::{RouteAt, View};
 use super::worker::Worker;
 use crate::abi::Outcome;
 use crate::exchange::Side;
@@ -16,27 +17,6 @@ use crate::telemetry::stats::End;
 
 /// Status that the access log shows for a client that left before its answer.
 const CLIENT_LEFT: u16 = 499;
-
-/// Place of a route in a view.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct RouteAt {
-    /// Index of the listener.
-    pub listener: usize,
-    /// Index in its routes; none for "no route".
-    pub route: Option<usize>,
-}
-
-impl RouteAt {
-    /// The route.
-    #[must_use]
-    pub(super) fn of(self, view: &View) -> Option<&RouteView> {
-        let listener = view.listeners.get(self.listener)?;
-        match self.route {
-            Some(route) => listener.routes.get(route),
-            None => Some(&listener.none),
-        }
-    }
-}
 
 /// Ends the exchange when dropped, at the latest.
 pub(super) struct Ending {
@@ -50,6 +30,8 @@ pub(super) struct Ending {
     pub worker: Rc<Worker>,
     conn: Rc<Conn>,
     started: Instant,
+    /// The head of a response was handed over.
+    pub answered: bool,
     /// The client wants no body.
     pub asked_for_head: bool,
     /// Bytes of the response's body that were sent.
@@ -85,6 +67,7 @@ impl Ending {
             worker,
             conn,
             started,
+            answered: false,
             asked_for_head: false,
             sent: 0,
             complete: false,
@@ -100,7 +83,7 @@ impl Ending {
     /// The route.
     #[must_use]
     pub(super) fn route(&self) -> Option<&RouteView> {
-        self.at.of(&self.view)
+        self.view.route(self.at)
     }
 }
 
@@ -114,12 +97,13 @@ impl Drop for Ending {
         }
         self.worker.end();
         let Some(mut run) = self.run.take() else { return };
-        let answered = run
-            .exchange()
-            .and_then(|x| x.response.as_ref())
-            .map(|r| r.status.as_u16());
+        let response = run.exchange().and_then(|x| x.response.as_ref());
+        // A hook may have held back the response that the upstream sent.
+        let answered = response
+            .filter(|_| self.answered)
+            .map(|response| response.status.as_u16());
         let status = answered.unwrap_or(if self.complete { 0 } else { CLIENT_LEFT });
-        if let Some(route) = self.at.of(&self.view) {
+        if let Some(route) = self.view.route(self.at) {
             let end = if self.complete {
                 End::Complete
             } else {

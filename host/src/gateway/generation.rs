@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::config::{Config, Target};
-use crate::plugin::Slot;
+use crate::config::{Config, Element, PluginEntry, Step, Target};
+use crate::plugin::{Hook, Slot};
 use crate::route::Table;
 
 /// One version of the gateway.
@@ -28,6 +28,16 @@ pub struct Routing {
     pub table: Table,
     /// For each place, the route's index in the configuration.
     pub routes: Vec<usize>,
+    /// Places by name, where routers may ask for them.
+    named: HashMap<Arc<str>, usize>,
+}
+
+impl Routing {
+    /// The place of the route with this name; none where there are no routers.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<usize> {
+        self.named.get(name).copied()
+    }
 }
 
 impl Generation {
@@ -40,10 +50,15 @@ impl Generation {
                     .routes
                     .iter()
                     .enumerate()
-                    .filter(|(_, route)| route.listeners.as_ref().is_none_or(|on| on.contains(&listener)))
+                    .filter(|(_, route)| route.is_on(listener))
                     .map(|(index, route)| (index, route.rule.clone()))
                     .unzip();
+                let names = routes.iter().filter_map(|&at| config.routes.get(at)).enumerate();
+                let named = names.filter(|_| !config.gateway.routers.is_empty());
                 Routing {
+                    named: named
+                        .map(|(place, route)| (Arc::clone(&route.name), place))
+                        .collect(),
                     table: Table::new(&rules),
                     routes,
                 }
@@ -57,9 +72,9 @@ impl Generation {
         }
     }
 
-    /// The stages of a route on a listener: the listener's, unless the route does not inherit, then its own.
-    #[must_use]
-    pub fn stages(&self, listener: usize, route: Option<usize>) -> Vec<usize> {
+    /// The pipeline of a route on a listener, or of requests without a route: the listener's, unless the route does not
+    /// inherit, then its own.
+    pub fn pipeline(&self, listener: usize, route: Option<usize>) -> impl Iterator<Item = &Element> {
         let route = route.and_then(|index| self.config.routes.get(index));
         let inherited = match route {
             Some(route) if !route.inherit => &[][..],
@@ -69,49 +84,32 @@ impl Generation {
                 .get(listener)
                 .map_or(&[][..], |l| &l.pipeline),
         };
-        inherited
-            .iter()
-            .chain(route.map_or(&[][..], |r| &r.pipeline))
-            .copied()
+        inherited.iter().chain(route.map_or(&[][..], |r| &r.pipeline))
+    }
+
+    /// What its elements run.
+    #[must_use]
+    pub fn stages(&self, listener: usize, route: Option<usize>) -> Vec<Step> {
+        self.pipeline(listener, route)
+            .map(|element| element.step.clone())
             .collect()
     }
 
-    /// Routes that nothing can reach, by index, with the route that hides each.
-    #[must_use]
-    pub fn unreachable(&self) -> Vec<(usize, usize)> {
-        let mut hidden: HashMap<usize, (usize, usize)> = HashMap::new();
-        for routing in &self.tables {
-            for (rule, by) in routing.table.unreachable() {
-                let at = |n: u32| {
-                    usize::try_from(n)
-                        .ok()
-                        .and_then(|n| routing.routes.get(n))
-                        .copied()
-                };
-                if let (Some(rule), Some(by)) = (at(rule), at(by)) {
-                    let seen = hidden.entry(rule).or_insert((by, 0));
-                    seen.1 += 1;
-                }
-            }
-        }
-        let listeners = |route: usize| self.tables.iter().filter(|t| t.routes.contains(&route)).count();
-        let mut list: Vec<_> = hidden
-            .into_iter()
-            .filter(|(rule, (_, times))| *times == listeners(*rule))
-            .map(|(rule, (by, _))| (rule, by))
-            .collect();
-        list.sort_unstable();
-        list
+    /// The entries of `routers` that are no routers.
+    pub fn useless_routers(&self) -> impl Iterator<Item = &PluginEntry> {
+        let slots = self.config.gateway.routers.iter();
+        let units = slots.filter_map(|&index| self.slots.get(index)?.unit());
+        units
+            .filter(|unit| !unit.has(Hook::Router))
+            .map(|unit| &unit.entry)
     }
 
     /// Logs them.
-    pub fn warn_of_unreachable(&self) {
-        let name = |index: usize| self.config.routes.get(index).map(|route| Arc::clone(&route.name));
-        for (route, by) in self.unreachable() {
+    pub fn warn_of_routers(&self) {
+        for entry in self.useless_routers() {
             tracing::warn!(
-                route = name(route).as_deref(),
-                hidden_by = name(by).as_deref(),
-                "no request can reach a route"
+                plugin = &*entry.name,
+                "an entry of `routers` has no hook `router` and is never asked"
             );
         }
     }

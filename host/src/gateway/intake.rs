@@ -9,13 +9,55 @@ use http::header::{HOST, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Version, request};
 
-use super::view::ListenerView;
+use super::worker::MIN_BUFFER;
+use crate::config::{EncodedSeparators, Listener};
 use crate::exchange::RequestHead;
-use crate::message::forwarded::{Peer, Scheme, client_ip, rewrite};
-use crate::message::path::normalise;
+use crate::message::forwarded::{Peer, Scheme, TrustedProxies, client_ip, rewrite};
+use crate::message::path::{Separators, normalise};
 use crate::message::problem::ErrorKind;
 use crate::message::survey::Survey;
 use crate::message::{fields, host};
+use crate::route::Lookup;
+
+/// What a listener demands of a head before anything acts on it.
+#[derive(Debug)]
+pub(super) struct Door {
+    /// Peers whose forwarding fields are believed.
+    pub trusted: TrustedProxies,
+    /// What is done with encoded separators.
+    pub separators: Separators,
+    /// Longest request target, bytes.
+    pub uri_bytes: usize,
+    /// Largest head, bytes, where the parser's own bound is too wide.
+    pub header_bytes: Option<usize>,
+}
+
+impl Door {
+    /// The door of a listener.
+    #[must_use]
+    pub(super) fn of(listener: &Listener) -> Self {
+        Self {
+            trusted: TrustedProxies::new(listener.trusted_proxies.clone()),
+            separators: match listener.encoded_separators {
+                EncodedSeparators::Refuse => Separators::Refuse,
+                EncodedSeparators::Keep => Separators::Keep,
+            },
+            uri_bytes: listener.limits.uri_bytes,
+            header_bytes: Some(listener.limits.header_bytes).filter(|&bytes| bytes < MIN_BUFFER),
+        }
+    }
+
+    /// The door of a listener that is no more.
+    #[must_use]
+    pub(super) fn closed() -> Self {
+        Self {
+            trusted: TrustedProxies::new(Vec::new()),
+            separators: Separators::Refuse,
+            uri_bytes: 8 << 10,
+            header_bytes: None,
+        }
+    }
+}
 
 /// A head that may be routed.
 pub(super) struct Intake {
@@ -32,7 +74,7 @@ pub(super) struct Intake {
 }
 
 /// Takes a request in. A refused one still has a head, for the log and the error's hooks.
-pub(super) fn intake(parts: request::Parts, listener: &ListenerView, peer: &Peer) -> Intake {
+pub(super) fn intake(parts: request::Parts, door: &Door, peer: &Peer) -> Intake {
     let request::Parts {
         method,
         uri,
@@ -49,10 +91,10 @@ pub(super) fn intake(parts: request::Parts, listener: &ListenerView, peer: &Peer
     let mut refuse = |kind: ErrorKind| {
         refused.get_or_insert(kind);
     };
-    if target.as_str().len() > listener.uri_bytes {
+    if target.as_str().len() > door.uri_bytes {
         refuse(ErrorKind::UriTooLong);
     }
-    if let Some(max) = listener.header_bytes
+    if let Some(max) = door.header_bytes
         && head_bytes(&method, target.as_str(), &headers) > max
     {
         refuse(ErrorKind::HeadersTooLarge);
@@ -68,7 +110,7 @@ pub(super) fn intake(parts: request::Parts, listener: &ListenerView, peer: &Peer
         refuse(error.into());
     }
     fields::strip_request(&mut headers, &survey);
-    let ip = client_ip(peer, &listener.trusted, &headers);
+    let ip = client_ip(peer, &door.trusted, &headers);
     let mut lowered = None;
     match host::effective(&survey, version) {
         Ok(Cow::Borrowed(_)) => {}
@@ -76,7 +118,7 @@ pub(super) fn intake(parts: request::Parts, listener: &ListenerView, peer: &Peer
         Err(error) => refuse(error.into()),
     }
     let mut normal = None;
-    match normalise(target.path(), listener.separators) {
+    match normalise(target.path(), door.separators) {
         Ok(Cow::Borrowed(_)) => {}
         Ok(Cow::Owned(path)) => {
             let text = target
@@ -124,6 +166,19 @@ fn head_bytes(method: &Method, target: &str, headers: &HeaderMap) -> usize {
 }
 
 impl Intake {
+    /// What the route table looks at.
+    #[must_use]
+    pub(super) fn lookup(&self) -> Lookup<'_> {
+        Lookup {
+            host: self.host(),
+            path: self.head.target.path(),
+            query: self.head.target.query(),
+            method: &self.head.method,
+            headers: &self.head.headers,
+            client_ip: self.client_ip,
+        }
+    }
+
     /// The host to route by: lower case, without port.
     #[must_use]
     pub(super) fn host(&self) -> &str {

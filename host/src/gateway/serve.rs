@@ -12,18 +12,18 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use super::ending::{Ending, RouteAt};
+use super::ending::Ending;
 use super::intake::intake;
+use super::routers;
 use super::tail::Tail;
-use super::view::{UpstreamView, View};
+use super::view::{RouteAt, UpstreamView, View};
 use super::worker::Worker;
-use crate::exchange::{Exchange, ResponseHead, Side, UpstreamView as AnsweredBy};
+use crate::exchange::{Exchange, ResponseHead, Seen, Side, UpstreamView as AnsweredBy};
 use crate::ids::RequestId;
 use crate::message::forwarded::Peer;
 use crate::message::problem::{ErrorKind, Problem};
 use crate::net::{ClientBody, Conn, RequestBody};
 use crate::pipeline::{Failed, Payload, Retry, Run, Stop, upstream_failure, upstream_problem};
-use crate::route::Lookup;
 use crate::upstream::{Failure, FailureKind, RequestHead, RetrySafety, Until};
 
 /// Times that `on-error` may name another upstream in one exchange.
@@ -55,8 +55,16 @@ pub(super) async fn serve(
     let listener = view.listener(&client.listener).unwrap_or(usize::MAX);
     let (parts, incoming) = request.into_parts();
     let (mut ending, refused) = begin(&client, view, listener, parts, started);
+    if !incoming.is_end_stream() {
+        ending.run().x().request_body = Seen::Unread;
+    }
+    let refused = match (&ending.view.routers, refused) {
+        (Some(_), refused) => Box::pin(routers::ask(&mut ending, refused)).await.err(),
+        (None, Some(kind)) => Some(Box::new(Problem::new(kind))),
+        (None, None) => None,
+    };
     let outcome = match refused {
-        Some(kind) => Err(Stop::Fail(Box::new(Problem::new(kind)))),
+        Some(problem) => Err(Stop::Fail(problem)),
         None => exchange(&client, &mut ending, incoming).await,
     };
     let payload = match outcome {
@@ -82,17 +90,12 @@ fn begin(
     // Connections of a listener that is no more are about to be closed.
     let own = view.listeners.get(listener).unwrap_or(&view.closed);
     let asked_for_head = parts.method == Method::HEAD;
-    let taken = intake(parts, own, &client.peer);
+    let taken = intake(parts, &own.door, &client.peer);
     if let (None, Some(routing)) = (taken.refused, view.generation.tables.get(listener)) {
-        let lookup = Lookup {
-            host: taken.host(),
-            path: taken.head.target.path(),
-            query: taken.head.target.query(),
-            method: &taken.head.method,
-            headers: &taken.head.headers,
-            client_ip: taken.client_ip,
-        };
-        at.route = routing.table.find(&lookup).and_then(|n| usize::try_from(n).ok());
+        at.route = routing
+            .table
+            .find(&taken.lookup())
+            .and_then(|n| usize::try_from(n).ok());
     }
     let refused = taken
         .refused
@@ -100,8 +103,8 @@ fn begin(
     let id = RequestId::next().get();
     let mut exchange = Box::new(Exchange::new(id, started, taken.client_ip, taken.head, names));
     exchange.raw_target = taken.raw_target;
-    exchange.separators = own.separators;
-    let pipeline = match at.of(&view) {
+    exchange.separators = own.door.separators;
+    let pipeline = match view.route(at) {
         Some(route) => {
             if at.route.is_some() {
                 exchange.route = Some(Arc::clone(&route.name));
@@ -210,7 +213,12 @@ async fn forward(ending: &mut Ending, mut upstream: u32, mut body: RequestBody) 
         if failovers == MAX_FAILOVERS {
             return Err(Stop::Fail(problem));
         }
-        match run.fail(problem, Retry::Possible).await {
+        let retry = if failure.kind == FailureKind::Deadline {
+            Retry::Impossible
+        } else {
+            Retry::Possible
+        };
+        match run.fail(problem, retry).await {
             Failed::Answer(payload) => return Ok(payload),
             Failed::RetryOn(other) => upstream = other,
         }
@@ -332,6 +340,7 @@ fn fitted(head: &mut ResponseHead, payload: Payload, asked_for_head: bool, sent_
 
 /// Puts head and body together. The exchange keeps what `on-finish` hooks and the log read.
 fn answer(mut ending: Box<Ending>, mut payload: Payload) -> Response<Tail> {
+    ending.answered = true;
     let asked_for_head = ending.asked_for_head;
     let run = ending.run();
     run.settle();

@@ -7,15 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::generation::Generation;
-use super::worker::MIN_BUFFER;
-use crate::config::{EncodedSeparators, Target, Upstream};
+use super::intake::Door;
+use super::routes::{Maker, RouteView, Routes};
+use crate::config::Upstream;
 use crate::exchange::Names;
-use crate::message::forwarded::TrustedProxies;
-use crate::message::path::Separators;
 use crate::net::Times;
 use crate::pipeline::{Pipeline, Stage};
 use crate::plugin::{Instance, Pool, Slot, Warmer};
-use crate::telemetry::{PluginState, RouteStats, Telemetry, UpstreamStats};
+use crate::telemetry::{PluginState, Telemetry, UpstreamStats};
 use crate::upstream::{Cluster, Endpoint, Settings};
 
 /// Response fields that an upstream may send.
@@ -23,6 +22,15 @@ const MAX_RESPONSE_FIELDS: usize = 200;
 
 /// Instances that were made for a worker ahead of time, by unit.
 pub(super) type Instances = HashMap<u64, Box<Instance>>;
+
+/// Place of a route in a view.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RouteAt {
+    /// Index of the listener.
+    pub listener: usize,
+    /// Index in its routes; none for "no route".
+    pub route: Option<usize>,
+}
 
 /// A generation as one worker runs it.
 #[derive(Debug)]
@@ -37,8 +45,11 @@ pub(super) struct View {
     pub closed: ListenerView,
     /// Upstreams, in the order of the configuration.
     pub upstreams: Vec<UpstreamView>,
+    /// Routers, asked before the tables of all listeners.
+    pub routers: Option<Rc<Pipeline>>,
     /// Pools, in the order of the configuration's entries.
     pub pools: Vec<Option<Rc<Pool>>>,
+    maker: Maker,
 }
 
 /// A listener as one worker runs it.
@@ -46,37 +57,13 @@ pub(super) struct View {
 pub(super) struct ListenerView {
     /// Its name.
     pub name: Arc<str>,
-    /// Its routes, by place in the generation's table.
-    pub routes: Vec<RouteView>,
+    routes: Routes,
     /// What runs when no route matches.
     pub none: RouteView,
-    /// Peers whose forwarding fields are believed.
-    pub trusted: TrustedProxies,
-    /// What is done with encoded separators.
-    pub separators: Separators,
-    /// Longest request target, bytes.
-    pub uri_bytes: usize,
-    /// Largest head, bytes, where the parser's own bound is too wide.
-    pub header_bytes: Option<usize>,
+    /// What it demands of a head.
+    pub door: Door,
     /// Bounds of a connection's phases.
     pub times: Times,
-}
-
-/// A route as one worker runs it.
-#[derive(Debug)]
-pub(super) struct RouteView {
-    /// Its name.
-    pub name: Arc<str>,
-    /// Its plugins.
-    pub pipeline: Rc<Pipeline>,
-    /// Its upstream; none for a responder and for "no route".
-    pub upstream: Option<u32>,
-    /// Bound of the whole exchange.
-    pub timeout: Option<Duration>,
-    /// Bytes of a request body.
-    pub max_body: u64,
-    /// This worker's counters.
-    pub stats: Arc<RouteStats>,
 }
 
 /// An upstream as one worker uses it.
@@ -136,70 +123,41 @@ impl View {
                 telemetry: Arc::clone(parts.telemetry),
             })
             .collect();
-        let mut made: HashMap<(Vec<usize>, Option<usize>), Rc<Pipeline>> = HashMap::new();
-        let mut pipeline = |list: Vec<usize>, responder: Option<usize>| {
-            let pipeline = made.entry((list.clone(), responder)).or_insert_with(|| {
-                let chosen = list.iter().filter_map(|&i| stages.get(i).cloned()).collect();
-                Pipeline::new(chosen, Vec::new(), responder.and_then(|i| stages.get(i).cloned()))
-            });
-            Rc::clone(pipeline)
-        };
-        let listeners =
-            config
-                .listeners
-                .iter()
-                .zip(&generation.tables)
-                .enumerate()
-                .map(|(index, (l, routing))| {
-                    let routes = routing.routes.iter().filter_map(|&at| {
-                        let route = config.routes.get(at)?;
-                        Some(RouteView {
-                            name: Arc::from(&*route.name),
-                            pipeline: pipeline(generation.stages(index, Some(at)), generation.responder(at)),
-                            upstream: match route.target {
-                                Target::Upstream(upstream) => u32::try_from(upstream).ok(),
-                                Target::Responder(_) => None,
-                            },
-                            timeout: route.timeout,
-                            max_body: route.max_body.unwrap_or(l.limits.body),
-                            stats: parts.telemetry.route(parts.worker, &route.name),
-                        })
-                    });
-                    ListenerView {
-                        name: Arc::clone(&l.name),
-                        routes: routes.collect(),
-                        none: RouteView {
-                            name: Arc::from(""),
-                            pipeline: pipeline(generation.stages(index, None), None),
-                            upstream: None,
-                            timeout: None,
-                            max_body: l.limits.body,
-                            stats: parts.telemetry.route(parts.worker, ""),
-                        },
-                        trusted: TrustedProxies::new(l.trusted_proxies.clone()),
-                        separators: match l.encoded_separators {
-                            EncodedSeparators::Refuse => Separators::Refuse,
-                            EncodedSeparators::Keep => Separators::Keep,
-                        },
-                        uri_bytes: l.limits.uri_bytes,
-                        header_bytes: Some(l.limits.header_bytes).filter(|&bytes| bytes < MIN_BUFFER),
-                        times: Times {
-                            keep_alive: l.limits.keep_alive,
-                            header: l.limits.header_timeout,
-                            body: l.limits.body_timeout,
-                        },
-                    }
-                });
+        let maker = Maker::new(parts.worker, Arc::clone(parts.telemetry), stages);
+        let listeners = config.listeners.iter().zip(&generation.tables).enumerate();
+        let listeners = listeners.map(|(index, (l, routing))| ListenerView {
+            name: Arc::clone(&l.name),
+            routes: Routes::new(routing.routes.len()),
+            none: maker.no_route(&generation, Some(index)),
+            door: Door::of(l),
+            times: Times {
+                keep_alive: l.limits.keep_alive,
+                header: l.limits.header_timeout,
+                body: l.limits.body_timeout,
+            },
+        });
         let listeners = listeners.collect();
-        let closed = ListenerView::closed(pipeline(Vec::new(), None), &parts);
         Rc::new(Self {
-            generation,
             names: Arc::new(names),
             listeners,
-            closed,
+            closed: ListenerView::closed(maker.no_route(&generation, None)),
             upstreams,
+            routers: maker.routers(&config.gateway.routers),
             pools,
+            maker,
+            generation,
         })
+    }
+
+    /// A route, or what runs where there is none; none where the place is no route's.
+    #[must_use]
+    pub(super) fn route(&self, at: RouteAt) -> Option<&RouteView> {
+        let listener = self.listeners.get(at.listener)?;
+        let Some(place) = at.route else {
+            return Some(&listener.none);
+        };
+        let make = || self.maker.route(&self.generation, at.listener, place);
+        listener.routes.get(place, make)
     }
 
     /// Index of the listener with this name.
@@ -210,23 +168,13 @@ impl View {
 }
 
 impl ListenerView {
-    fn closed(pipeline: Rc<Pipeline>, parts: &Parts<'_>) -> Self {
+    fn closed(none: RouteView) -> Self {
         let patience = Duration::from_secs(10);
         Self {
             name: Arc::from(""),
-            routes: Vec::new(),
-            none: RouteView {
-                name: Arc::from(""),
-                pipeline,
-                upstream: None,
-                timeout: None,
-                max_body: 0,
-                stats: parts.telemetry.route(parts.worker, ""),
-            },
-            trusted: TrustedProxies::new(Vec::new()),
-            separators: Separators::Refuse,
-            uri_bytes: 8 << 10,
-            header_bytes: None,
+            routes: Routes::default(),
+            none,
+            door: Door::closed(),
             times: Times {
                 keep_alive: patience,
                 header: patience,

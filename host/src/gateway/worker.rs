@@ -294,7 +294,7 @@ impl Worker {
         let trusted = view
             .listener(name)
             .and_then(|i| view.listeners.get(i))
-            .map(|l| &l.trusted);
+            .map(|l| &l.door.trusted);
         let Some(trusted) = trusted else { return };
         let client = Rc::new(Client {
             worker: Rc::clone(self),

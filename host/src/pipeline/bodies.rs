@@ -1,61 +1,39 @@
 //! Body hooks: a body is decoded and buffered once for all stages that want it, up to what they allow;
 //! longer ones are rejected, passed by, or shown by their first bytes, as each entry says.
 
+mod shown;
+
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http::HeaderMap;
-use http::header::CONTENT_ENCODING;
+use http::{HeaderMap, StatusCode};
 use tokio::time::timeout_at;
 
+use self::shown::{Share, Shown};
 use super::{Payload, Run, Stop};
 use crate::abi::{BodyAction, ResponseBodyAction};
-use crate::config::{BodyOverflow, Budget};
-use crate::exchange::Seen;
+use crate::config::Budget;
+use crate::exchange::{ResponseHead, Seen};
 use crate::message::body::{Collected, collect};
 use crate::message::decode::{Codings, DecodeError, Limits};
 use crate::message::problem::{ErrorKind, Problem};
 use crate::net::{ClientBodyError, RequestBody};
 use crate::plugin::Hook;
 
-/// What is known of a body in front of hooks.
-enum View {
-    /// All of it, decoded.
-    Whole(Bytes),
-    /// Longer than the buffer; its first bytes, if they are not compressed.
-    Longer(Option<Bytes>),
-}
-
-/// What one stage gets of it.
-enum Share {
-    Whole(Bytes),
-    Prefix(Bytes),
-    PassedBy,
-    Refused,
-}
-
-impl View {
-    fn share(&self, budget: &Budget) -> Share {
-        let max = usize::try_from(budget.max_body).unwrap_or(usize::MAX);
-        let first = match self {
-            Self::Whole(bytes) if bytes.len() <= max => return Share::Whole(bytes.clone()),
-            Self::Whole(bytes) => Some(bytes),
-            Self::Longer(first) => first.as_ref(),
-        };
-        match (budget.body_overflow, first) {
-            (BodyOverflow::Skip, _) => Share::PassedBy,
-            (BodyOverflow::Prefix, Some(first)) => Share::Prefix(first.slice(..max.min(first.len()))),
-            // The first bytes of a compressed body cannot be shown.
-            (BodyOverflow::Prefix, None) | (BodyOverflow::Reject, _) => Share::Refused,
-        }
-    }
-}
-
 /// Stages that want the body, the most that one of them takes, and the lowest ratio that all allow.
 struct Wanted {
     stages: Vec<usize>,
     max: usize,
     ratio: usize,
+}
+
+impl Wanted {
+    fn limits(&self) -> Limits {
+        Limits {
+            max_output: self.max,
+            max_ratio: self.ratio,
+        }
+    }
 }
 
 impl Run {
@@ -121,25 +99,25 @@ impl Run {
         let codings = Codings::of(&self.x().request.headers)
             .map_err(|e| undecodable(ErrorKind::of_request_decoding(&e), &e))?;
         let collected = self.collected(body, wanted.max).await?;
-        let (mut view, raw, rest) = match collected {
+        let (mut shown, rest) = match collected {
             Collected::Whole(whole) => {
-                let view = decoded(&codings, &whole.bytes, &wanted)
+                let x = self.x();
+                x.request_trailers = whole.trailers;
+                let headers = &mut x.request.headers;
+                let shown = Shown::whole(whole.bytes, codings, headers, wanted.limits())
                     .map_err(|e| undecodable(ErrorKind::of_request_decoding(&e), &e))?;
-                self.x().request_trailers = whole.trailers;
-                (view, whole.bytes, None)
+                (shown, None)
             }
-            Collected::Overflow { prefix, rest } => (
-                View::Longer(codings.is_identity().then(|| prefix.clone())),
-                prefix,
-                Some(rest),
-            ),
+            Collected::Overflow { prefix, rest } => {
+                (Shown::prefix(prefix, codings, wanted.limits()), Some(rest))
+            }
         };
-        let mut replaced = false;
         for &index in &wanted.stages {
             let Some(budget) = self.budget(index) else {
                 continue;
             };
-            let (bytes, seen) = match view.share(&budget) {
+            let share = shown.share(&budget, &mut self.x().request.headers);
+            let (bytes, seen) = match share.map_err(|e| miscoded(&e))? {
                 Share::Whole(bytes) => (bytes, Seen::Whole),
                 Share::Prefix(bytes) => (bytes, Seen::Prefix),
                 Share::PassedBy => continue,
@@ -152,24 +130,21 @@ impl Run {
             match answer.await? {
                 None | Some(BodyAction::Next) => {}
                 // Of a prefix the rest is on its way already; the contract says that replacing is refused.
-                Some(BodyAction::Replace(_)) if seen == Seen::Prefix => {}
-                Some(BodyAction::Replace(bytes)) => {
-                    view = View::Whole(bytes);
-                    replaced = true;
+                Some(BodyAction::Replace(_)) if seen == Seen::Prefix => {
+                    Shown::keep(&mut self.x().request.headers);
                 }
+                Some(BodyAction::Replace(bytes)) => shown.replace(bytes),
                 Some(BodyAction::Respond(reply)) => return Err(Stop::Respond(Box::new(reply), index)),
                 Some(BodyAction::Refuse(problem)) => return Err(self.refused(index, problem).into()),
             }
         }
-        let trailers = self.x().request_trailers.take();
-        Ok(match (replaced, view, rest) {
-            (true, View::Whole(bytes), _) => {
-                self.x().request.headers.remove(CONTENT_ENCODING);
-                RequestBody::full(bytes, trailers)
-            }
-            (_, _, Some(RequestBody::Stream(rest))) => RequestBody::Chained(Some(raw), rest),
-            (_, _, Some(rest)) => chain(raw, rest),
-            (_, _, None) => RequestBody::full(raw, trailers),
+        let x = self.x();
+        let trailers = x.request_trailers.take();
+        let (bytes, replaced) = shown.settle(&mut x.request.headers);
+        Ok(match rest.filter(|_| !replaced) {
+            Some(RequestBody::Stream(rest)) => RequestBody::Chained(Some(bytes), rest),
+            Some(rest) => chain(bytes, rest),
+            None => RequestBody::full(bytes, trailers),
         })
     }
 
@@ -237,14 +212,12 @@ impl Run {
     }
 
     async fn hooked_response(&mut self, payload: Payload, wanted: Wanted) -> Result<Payload, Box<Problem>> {
-        let empty = HeaderMap::new();
-        let codings = Codings::of(self.x().response.as_ref().map_or(&empty, |r| &r.headers))
-            .map_err(|e| undecodable(ErrorKind::of_response_decoding(&e), &e))?;
-        let (mut view, raw, rest) = match payload {
+        let undecodable = |e| undecodable(ErrorKind::of_response_decoding(&e), &e);
+        let codings = Codings::of(self.response_headers()).map_err(undecodable)?;
+        let (mut shown, rest) = match payload {
             Payload::Full(bytes) => {
-                let view = decoded(&codings, &bytes, &wanted)
-                    .map_err(|e| undecodable(ErrorKind::of_response_decoding(&e), &e))?;
-                (view, bytes, None)
+                let shown = Shown::whole(bytes, codings, self.response_headers(), wanted.limits());
+                (shown.map_err(undecodable)?, None)
             }
             Payload::Chained(..) => return Ok(payload),
             Payload::Upstream(body) => {
@@ -253,25 +226,23 @@ impl Run {
                     .map_err(|e| Box::new(super::fail::upstream_problem(&e)))?
                 {
                     Collected::Whole(whole) => {
-                        let view = decoded(&codings, &whole.bytes, &wanted)
-                            .map_err(|e| undecodable(ErrorKind::of_response_decoding(&e), &e))?;
                         self.x().response_trailers = whole.trailers;
-                        (view, whole.bytes, None)
+                        let headers = self.response_headers();
+                        let shown = Shown::whole(whole.bytes, codings, headers, wanted.limits());
+                        (shown.map_err(undecodable)?, None)
                     }
-                    Collected::Overflow { prefix, rest } => (
-                        View::Longer(codings.is_identity().then(|| prefix.clone())),
-                        prefix,
-                        Some(rest),
-                    ),
+                    Collected::Overflow { prefix, rest } => {
+                        (Shown::prefix(prefix, codings, wanted.limits()), Some(rest))
+                    }
                 }
             }
         };
-        let mut replaced = false;
         for &index in &wanted.stages {
             let Some(budget) = self.budget(index) else {
                 continue;
             };
-            let (bytes, seen) = match view.share(&budget) {
+            let share = shown.share(&budget, self.response_headers());
+            let (bytes, seen) = match share.map_err(|e| miscoded(&e))? {
                 Share::Whole(bytes) => (bytes, Seen::Whole),
                 Share::Prefix(bytes) => (bytes, Seen::Prefix),
                 Share::PassedBy => continue,
@@ -282,51 +253,47 @@ impl Run {
             });
             match answer.await? {
                 None | Some(ResponseBodyAction::Next) => {}
-                Some(ResponseBodyAction::Replace(_)) if seen == Seen::Prefix => {}
-                Some(ResponseBodyAction::Replace(bytes)) => {
-                    view = View::Whole(bytes);
-                    replaced = true;
+                Some(ResponseBodyAction::Replace(_)) if seen == Seen::Prefix => {
+                    Shown::keep(self.response_headers());
                 }
+                Some(ResponseBodyAction::Replace(bytes)) => shown.replace(bytes),
                 Some(ResponseBodyAction::ReplaceAll(reply)) => {
                     let Payload::Full(bytes) = self.accept(reply) else {
                         continue;
                     };
-                    view = View::Whole(bytes);
-                    replaced = true;
+                    shown.replace(bytes);
                 }
                 Some(ResponseBodyAction::Refuse(problem)) => return Err(self.refused(index, problem)),
             }
         }
-        Ok(match (replaced, view, rest) {
-            (true, View::Whole(bytes), _) => {
-                self.body_replaced();
-                if let Some(response) = &mut self.x().response {
-                    response.headers.remove(CONTENT_ENCODING);
-                }
-                Payload::Full(bytes)
-            }
-            (_, _, Some(rest)) => Payload::Chained(raw, Box::new(rest)),
-            (_, _, None) => Payload::Full(raw),
+        let (bytes, replaced) = shown.settle(self.response_headers());
+        if replaced {
+            self.body_replaced();
+        }
+        Ok(match rest.filter(|_| !replaced) {
+            Some(rest) => Payload::Chained(bytes, Box::new(rest)),
+            None => Payload::Full(bytes),
         })
     }
-}
 
-fn decoded(codings: &Codings, raw: &Bytes, wanted: &Wanted) -> Result<View, DecodeError> {
-    match codings.decode(
-        raw,
-        &Limits {
-            max_output: wanted.max,
-            max_ratio: wanted.ratio,
-        },
-    ) {
-        Ok(bytes) => Ok(View::Whole(bytes)),
-        Err(DecodeError::TooLarge { .. }) => Ok(View::Longer(None)),
-        Err(error) => Err(error),
+    /// The fields of the response, which a body belongs to.
+    fn response_headers(&mut self) -> &mut HeaderMap {
+        let empty = || ResponseHead {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            headers: HeaderMap::new(),
+        };
+        &mut self.x().response.get_or_insert_with(empty).headers
     }
 }
 
 fn undecodable(kind: ErrorKind, error: &DecodeError) -> Box<Problem> {
     Box::new(Problem::new(kind).with_detail(error.to_string()))
+}
+
+/// A hook has put something in the body's place that is not what it says.
+fn miscoded(error: &DecodeError) -> Box<Problem> {
+    tracing::warn!(%error, "the body that a plugin gave is not in the coding that its head names");
+    Box::new(Problem::new(ErrorKind::PluginFault))
 }
 
 fn too_large(kind: ErrorKind, budget: &Budget) -> Box<Problem> {

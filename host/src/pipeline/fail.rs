@@ -1,6 +1,8 @@
 //! Errors: every failure of an exchange, of the host or of a plugin, ends here. `on-error` hooks may
 //! replace the answer or name another upstream; then the response heads of the stages that the request
-//! reached run, so that CORS and request ids are on error answers, too.
+//! reached run, so that CORS and request ids are on error answers, too. A replacement with
+//! the same status is the same error in another form: it keeps the fields that say more of it (`Retry-After`,
+//! `WWW-Authenticate`).
 
 use std::rc::Rc;
 
@@ -39,11 +41,7 @@ impl Run {
         let reached = self.reached();
         let x = self.x();
         x.response = None;
-        x.error = Some(ErrorView {
-            code: problem.code.clone().into_owned(),
-            status: problem.status,
-            origin: problem.kind.origin().as_str(),
-        });
+        x.error = Some(ErrorView::from(&*problem));
         // Before `on-error` hooks fail in their turn.
         let culprit = self.culprit();
         let mut answer = None;
@@ -54,7 +52,10 @@ impl Run {
             // An `on-error` hook that fails itself leaves the first error as it is.
             match action.await {
                 Ok(None | Some(ErrorAction::Next)) | Err(_) => {}
-                Ok(Some(ErrorAction::Replace(reply))) => {
+                Ok(Some(ErrorAction::Replace(mut reply))) => {
+                    if reply.status == problem.status {
+                        problem.lend_headers(&mut reply.headers);
+                    }
                     answer = Some(self.accept(reply));
                     break;
                 }
@@ -81,7 +82,11 @@ impl Run {
             match action.await {
                 Ok(None | Some(ResponseAction::Next)) => {}
                 Ok(Some(ResponseAction::Replace(reply))) => payload = self.accept(reply),
-                Ok(Some(ResponseAction::Refuse(problem))) | Err(problem) => payload = self.document(*problem),
+                // This is the error that the client gets now.
+                Ok(Some(ResponseAction::Refuse(problem))) | Err(problem) => {
+                    self.x().error = Some(ErrorView::from(&*problem));
+                    payload = self.document(*problem);
+                }
             }
         }
         Failed::Answer(payload)

@@ -89,6 +89,13 @@ impl Run {
         self.x.as_deref()
     }
 
+    /// Goes on with the same exchange in another pipeline, from its beginning.
+    pub fn enter(&mut self, pipeline: Rc<Pipeline>) {
+        if let Some(x) = self.x.take() {
+            *self = Self::new(pipeline, x);
+        }
+    }
+
     /// There is nothing to run.
     #[must_use]
     pub fn is_bare(&self) -> bool {
@@ -105,11 +112,7 @@ impl Run {
     pub fn broke_off(&mut self, failure: &Failure) {
         let problem = upstream_problem(failure);
         if let Some(x) = &mut self.x {
-            x.error = Some(ErrorView {
-                code: problem.code.into_owned(),
-                status: problem.status,
-                origin: problem.kind.origin().as_str(),
-            });
+            x.error = Some(ErrorView::from(&problem));
         }
     }
 

@@ -24,6 +24,7 @@ type Given = (Resource<Blob>,);
 struct Functions {
     describe: TypedFunc<(), (exports::plugin::Manifest,)>,
     configure: TypedFunc<(String,), (Result<(), String>,)>,
+    route: Func<(), Option<String>>,
     on_request: Func<(), exports::on_request::Action>,
     on_request_body: Func<Given, exports::on_request_body::Action>,
     on_response: Func<(), exports::on_response::Action>,
@@ -131,6 +132,12 @@ impl Instance {
     #[must_use]
     pub fn is_worn(&self, max_calls: u64) -> bool {
         (max_calls > 0 && self.calls >= max_calls) || self.store.data().leaked() > MAX_LEAKED
+    }
+
+    /// Calls `router`.
+    pub async fn route(&mut self, x: Box<Exchange>, at: At) -> Called<Option<String>> {
+        let function = self.functions.route;
+        self.call(Hook::Router, Phase::Route, function, x, at, ()).await
     }
 
     /// Calls `on-request`.
@@ -322,6 +329,7 @@ fn functions(
     Ok(Functions {
         describe: instance.get_typed_func(&mut *store, exports.describe)?,
         configure: instance.get_typed_func(&mut *store, exports.configure)?,
+        route: optional!(route),
         on_request: optional!(on_request),
         on_request_body: optional!(on_request_body),
         on_response: optional!(on_response),

@@ -26,6 +26,7 @@ const DIRECT_CPU: Duration = Duration::from_millis(10);
 pub(super) struct Exports {
     pub(super) describe: ComponentExportIndex,
     pub(super) configure: ComponentExportIndex,
+    pub(super) route: Option<ComponentExportIndex>,
     pub(super) on_request: Option<ComponentExportIndex>,
     pub(super) on_request_body: Option<ComponentExportIndex>,
     pub(super) on_response: Option<ComponentExportIndex>,
@@ -46,6 +47,7 @@ impl Exports {
         Ok(Self {
             describe: find("plugin", "describe").ok_or(LinkError::NotAPlugin)?,
             configure: find("plugin", "configure").ok_or(LinkError::NotAPlugin)?,
+            route: find("router", "route"),
             on_request: handle("on-request"),
             on_request_body: handle("on-request-body"),
             on_response: handle("on-response"),
@@ -59,6 +61,7 @@ impl Exports {
     fn has(&self, hook: Hook) -> bool {
         match hook {
             Hook::Configure => true,
+            Hook::Router => self.route.is_some(),
             Hook::OnRequest => self.on_request.is_some(),
             Hook::OnRequestBody => self.on_request_body.is_some(),
             Hook::Responder => self.respond.is_some(),
@@ -67,7 +70,7 @@ impl Exports {
             Hook::OnError => self.on_error.is_some(),
             Hook::OnFinish => self.on_finish.is_some(),
             // Not called by this version.
-            Hook::Router | Hook::BodyFilter | Hook::Balancer | Hook::OnTick => false,
+            Hook::BodyFilter | Hook::Balancer | Hook::OnTick => false,
         }
     }
 }

@@ -103,6 +103,8 @@ pub struct Watch {
     watched: BTreeMap<PathBuf, Identity>,
     interest: Arc<Mutex<Interest>>,
     events: mpsc::Receiver<()>,
+    /// A change was seen and not yet told.
+    noticed: bool,
 }
 
 impl Watch {
@@ -134,6 +136,7 @@ impl Watch {
             watched: BTreeMap::new(),
             interest,
             events,
+            noticed: false,
         })
     }
 
@@ -174,15 +177,17 @@ impl Watch {
         grown
     }
 
-    /// Waits until something changed and then came to rest. Can be cancelled.
+    /// Waits until something changed and then came to rest. Can be cancelled: a change that was noticed is told the next time.
     pub async fn changed(&mut self) {
-        if self.events.recv().await.is_none() {
+        if !self.noticed && self.events.recv().await.is_none() {
             // The watcher lives as long as `self`.
             std::future::pending::<()>().await;
         }
+        self.noticed = true;
         let rest = async { while tokio::time::timeout(QUIET, self.events.recv()).await.is_ok() {} };
         // A folder that never rests is read as it is.
         drop(tokio::time::timeout(PATIENCE, rest).await);
+        self.noticed = false;
     }
 }
 
@@ -200,6 +205,23 @@ mod tests {
         tokio::time::timeout(Duration::from_millis(300), watch.changed())
             .await
             .is_err()
+    }
+
+    #[tokio::test]
+    async fn a_change_is_not_forgotten_when_the_waiting_is_given_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.toml");
+        std::fs::write(&file, "a").unwrap();
+        let mut watch = Watch::new().unwrap();
+        watch.set([&file]);
+        std::fs::write(&file, "b").unwrap();
+        // Given up while the folder comes to rest, as soon as the change was noticed.
+        while !watch.noticed {
+            let given_up = tokio::time::timeout(QUIET / 2, watch.changed()).await;
+            assert!(given_up.is_err());
+        }
+        assert!(changes(&mut watch).await);
+        assert!(is_quiet(&mut watch).await, "told once");
     }
 
     #[tokio::test]

@@ -192,6 +192,25 @@ impl PathPattern {
     }
 }
 
+impl PathPattern {
+    /// Whether it matches every path under it.
+    pub fn is_prefix(&self) -> bool {
+        self.scope == PathScope::Prefix
+    }
+
+    /// The names of its parameters with the segments of `path` that they stand for, when `path` matches.
+    pub fn captures<'p>(&'p self, path: &'p str) -> impl Iterator<Item = (&'p str, &'p str)> {
+        let segments = path.strip_prefix('/').unwrap_or_default().split('/');
+        self.segments
+            .iter()
+            .zip(segments)
+            .filter_map(|(pattern, segment)| match pattern {
+                Segment::Parameter(name) => Some((name.as_str(), segment)),
+                Segment::Static(_) => None,
+            })
+    }
+}
+
 impl fmt::Display for PathPattern {
     /// The text that would be read as this pattern or prefix.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -32,6 +32,19 @@ pub enum FieldTest {
     Prefix(String),
 }
 
+/// The first demand of a rule that a request does not meet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unmet {
+    /// The method.
+    Method,
+    /// This field of the head.
+    Header(String),
+    /// This parameter of the query.
+    Query(String),
+    /// The client's address.
+    ClientIp,
+}
+
 impl FieldTest {
     fn passes(&self, value: &[u8]) -> bool {
         match self {
@@ -80,9 +93,19 @@ pub(super) struct Predicates {
 
 #[derive(Clone, Debug)]
 struct HeaderTest {
+    /// As it is written, for people.
+    written: String,
     /// None: no field can have this name, so the demand is never met.
     name: Option<HeaderName>,
     test: FieldTest,
+}
+
+/// One demand of a rule.
+enum Demand<'p> {
+    Method,
+    Header(&'p HeaderTest),
+    Query(&'p FieldMatch),
+    ClientIp,
 }
 
 impl Predicates {
@@ -91,6 +114,7 @@ impl Predicates {
             .headers
             .iter()
             .map(|field| HeaderTest {
+                written: field.name.clone(),
                 name: HeaderName::from_bytes(field.name.as_bytes()).ok(),
                 test: field.test.clone(),
             })
@@ -118,13 +142,33 @@ impl Predicates {
     }
 
     fn hold_each(&self, lookup: &Lookup<'_>) -> bool {
-        (self.methods.is_empty() || self.methods.contains(lookup.method))
-            && self.headers.iter().all(|header| header.holds(lookup))
-            && self
-                .query
-                .iter()
-                .all(|parameter| has_parameter(lookup.query, parameter))
-            && (self.client_ip.is_empty() || is_in(&self.client_ip, lookup.client_ip))
+        self.first_unmet(lookup).is_none()
+    }
+
+    /// The first demand that is not met.
+    pub(super) fn unmet(&self, lookup: &Lookup<'_>) -> Option<Unmet> {
+        Some(match self.first_unmet(lookup)? {
+            Demand::Method => Unmet::Method,
+            Demand::Header(header) => Unmet::Header(header.written.clone()),
+            Demand::Query(parameter) => Unmet::Query(parameter.name.clone()),
+            Demand::ClientIp => Unmet::ClientIp,
+        })
+    }
+
+    #[inline]
+    fn first_unmet(&self, lookup: &Lookup<'_>) -> Option<Demand<'_>> {
+        if !self.methods.is_empty() && !self.methods.contains(lookup.method) {
+            return Some(Demand::Method);
+        }
+        if let Some(header) = self.headers.iter().find(|header| !header.holds(lookup)) {
+            return Some(Demand::Header(header));
+        }
+        let mut query = self.query.iter();
+        if let Some(parameter) = query.find(|parameter| !has_parameter(lookup.query, parameter)) {
+            return Some(Demand::Query(parameter));
+        }
+        let elsewhere = !self.client_ip.is_empty() && !is_in(&self.client_ip, lookup.client_ip);
+        elsewhere.then_some(Demand::ClientIp)
     }
 
     /// Whether every request for which `other` holds is one for which this holds. May miss some such pairs

@@ -10,8 +10,9 @@ use hashbrown::HashMap;
 use http::{HeaderMap, Method};
 
 use super::Rule;
+use super::explain::PathKind;
 use super::pattern::{HostPattern, HostScope, PathScope};
-use super::predicate::Predicates;
+use super::predicate::{Predicates, Unmet};
 use super::tree::Tree;
 
 /// The head of a request, as the table looks at it.
@@ -87,21 +88,62 @@ impl Table {
 
     /// The index of the rule that the request falls under.
     pub fn find(&self, lookup: &Lookup<'_>) -> Option<u32> {
-        let fits = |rule| predicates(&self.rules, rule).is_some_and(|predicates| predicates.hold(lookup));
+        let rules = &self.rules;
+        self.search(lookup, &First { rules, lookup })
+    }
+
+    /// The first rule that `search` takes, of those whose host and path fit, in order of precedence.
+    #[inline]
+    pub(super) fn search(&self, lookup: &Lookup<'_>, search: &impl Search) -> Option<u32> {
+        let find =
+            |site: u32, host: Option<(HostScope, &str)>| self.site(site)?.find(lookup.path, host, search);
         if !self.exact.is_empty()
             && let Some(site) = self.exact.get(lookup.host)
-            && let Some(rule) = self.site(*site).and_then(|site| site.find(lookup.path, &fits))
+            && let Some(rule) = find(*site, Some((HostScope::Exact, lookup.host)))
         {
             return Some(rule);
         }
-        if !self.below.is_empty()
-            && let Some(rule) = self.find_below(lookup, &fits)
-        {
-            return Some(rule);
+        if !self.below.is_empty() {
+            let mut host = lookup.host;
+            while let Some((_, parent)) = host.split_once('.') {
+                if let Some(site) = self.below.get(parent)
+                    && let Some(rule) = find(*site, Some((HostScope::Below, parent)))
+                {
+                    return Some(rule);
+                }
+                host = parent;
+            }
         }
-        self.any
-            .and_then(|site| self.site(site))
-            .and_then(|site| site.find(lookup.path, &fits))
+        find(self.any?, None)
+    }
+
+    /// The first demand of a rule that a request does not meet.
+    pub(super) fn unmet(&self, rule: u32, lookup: &Lookup<'_>) -> Option<Unmet> {
+        predicates(&self.rules, rule)?.unmet(lookup)
+    }
+
+    /// How many demands a rule has.
+    pub(super) fn count(&self, rule: u32) -> usize {
+        predicates(&self.rules, rule).map_or(0, Predicates::count)
+    }
+
+    /// The rules that stand under a host pattern, none = any host.
+    pub(super) fn under(&self, host: Option<&HostPattern>) -> impl Iterator<Item = u32> {
+        let site = match host {
+            None => self.any,
+            Some(host) => match host.scope {
+                HostScope::Exact => self.exact.get(host.name.as_str()).copied(),
+                HostScope::Below => self.below.get(host.name.as_str()).copied(),
+            },
+        };
+        let site = site.and_then(|site| self.site(site)).into_iter();
+        site.flat_map(Site::groups).flatten().copied()
+    }
+
+    /// Whether two rules stand at one path of one host.
+    pub(super) fn is_same_path(&self, one: u32, other: u32) -> bool {
+        let mut groups = self.sites.iter().flat_map(Site::groups);
+        groups.any(|group| group.contains(&one) && group.contains(&other))
     }
 
     /// Rules that no request can reach, each with the rule that takes its requests: a rule of the same host
@@ -112,11 +154,7 @@ impl Table {
     pub fn unreachable(&self) -> Vec<(u32, u32)> {
         // Of each rule: at how many places it stands, at how many it is covered, and by whom first.
         let mut places: BTreeMap<u32, (usize, usize, Option<u32>)> = BTreeMap::new();
-        for group in self
-            .sites
-            .iter()
-            .flat_map(|site| site.whole.groups().chain(site.prefix.groups()))
-        {
+        for group in self.sites.iter().flat_map(Site::groups) {
             for (position, &rule) in group.iter().enumerate() {
                 let by = group
                     .iter()
@@ -134,19 +172,6 @@ impl Table {
             .filter(|(_, (stands, covered, _))| stands == covered)
             .filter_map(|(rule, (.., by))| by.map(|by| (rule, by)))
             .collect()
-    }
-
-    fn find_below(&self, lookup: &Lookup<'_>, fits: &impl Fn(u32) -> bool) -> Option<u32> {
-        let mut host = lookup.host;
-        while let Some((_, parent)) = host.split_once('.') {
-            if let Some(site) = self.below.get(parent)
-                && let Some(rule) = self.site(*site).and_then(|site| site.find(lookup.path, fits))
-            {
-                return Some(rule);
-            }
-            host = parent;
-        }
-        None
     }
 
     fn covers(&self, before: u32, rule: u32) -> bool {
@@ -192,10 +217,45 @@ impl Table {
 }
 
 impl Site {
-    fn find(&self, path: &str, fits: &impl Fn(u32) -> bool) -> Option<u32> {
+    #[inline]
+    fn find(&self, path: &str, host: Option<(HostScope, &str)>, search: &impl Search) -> Option<u32> {
         let path = path.as_bytes().strip_prefix(b"/");
-        path.and_then(|path| self.whole.find_whole(path, fits))
-            .or_else(|| self.prefix.find_prefix(path, fits))
+        let takes = |rule| search.takes(rule);
+        search.enter(host, PathKind::Whole);
+        path.and_then(|path| self.whole.find_whole(path, &takes))
+            .or_else(|| {
+                search.enter(host, PathKind::Prefix);
+                self.prefix.find_prefix(path, &takes)
+            })
+    }
+
+    /// The rules of each path.
+    fn groups(&self) -> impl Iterator<Item = &[u32]> {
+        self.whole.groups().chain(self.prefix.groups())
+    }
+}
+
+/// What a search of the table is for.
+pub(super) trait Search {
+    /// From now on, rules of this host pattern (none = any host) and of this kind of path are shown.
+    fn enter(&self, host: Option<(HostScope, &str)>, path: PathKind);
+    /// Whether the search ends with this rule, whose host and path fit.
+    fn takes(&self, rule: u32) -> bool;
+}
+
+/// The search for the first rule whose predicates hold.
+struct First<'t, 'l> {
+    rules: &'t [Predicates],
+    lookup: &'t Lookup<'l>,
+}
+
+impl Search for First<'_, '_> {
+    #[inline]
+    fn enter(&self, _: Option<(HostScope, &str)>, _: PathKind) {}
+
+    #[inline]
+    fn takes(&self, rule: u32) -> bool {
+        predicates(self.rules, rule).is_some_and(|predicates| predicates.hold(self.lookup))
     }
 }
 

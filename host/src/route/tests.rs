@@ -56,7 +56,7 @@ fn field_match(text: &str) -> FieldMatch {
     }
 }
 
-fn table(rules: &[&str]) -> Table {
+pub(super) fn table(rules: &[&str]) -> Table {
     Table::new(&rules.iter().map(|text| rule(text)).collect::<Vec<_>>())
 }
 
@@ -359,6 +359,18 @@ proptest! {
         };
         let found = table.find(&lookup);
         prop_assert_eq!(found, reference(&rules, &lookup), "{:?}", texts);
+        // The explanation agrees, and has a reason for every other rule.
+        let count = u32::try_from(rules.len()).unwrap();
+        let explanation = table.explain(&lookup, count);
+        prop_assert_eq!(explanation.found.as_ref().map(|(rule, _)| *rule), found);
+        let mut all: Vec<u32> = explanation.passed.iter().map(|(rule, _)| *rule).chain(found).collect();
+        all.sort_unstable();
+        prop_assert_eq!(all, (0..count).collect::<Vec<_>>(), "{:?}", texts);
+        for (index, passed) in explanation.passed {
+            let alone = &rules[usize::try_from(index).unwrap()..][..1];
+            let lost = !matches!(passed, Passed::Host | Passed::Path | Passed::Unmet(_));
+            prop_assert_eq!(reference(alone, &lookup).is_some(), lost, "{} {:?}: {:?}", index, texts, passed);
+        }
         // What is found is reachable.
         if let Some(found) = found {
             prop_assert!(table.unreachable().iter().all(|(rule, _)| *rule != found));

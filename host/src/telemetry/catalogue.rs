@@ -34,6 +34,8 @@ catalogue! {
     PLUGIN_FAULTS = counter "portcullis_plugin_faults_total", "Calls that failed, by kind.";
     PLUGIN_SKIPPED = counter "portcullis_plugin_skipped_total", "Exchanges that went on without the plugin.";
     PLUGIN_REJECTED = counter "portcullis_plugin_rejected_total", "Exchanges answered 503 because of the plugin.";
+    PLUGIN_UNKNOWN_ROUTES = counter "portcullis_plugin_unknown_routes_total",
+        "Routes that the plugin named as a router and that its listener does not have.";
     PLUGIN_INSTANCES = gauge "portcullis_plugin_instances", "Instances alive.";
     PLUGIN_CREATED = counter "portcullis_plugin_instances_created_total", "Instances made.";
     PLUGIN_STATE = gauge "portcullis_plugin_state", "1 for the state that the plugin entry is in, else 0.";

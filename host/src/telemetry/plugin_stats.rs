@@ -176,6 +176,7 @@ pub struct PluginStats {
     faults: OnceLock<Box<[[Counter; KINDS]; HOOKS]>>,
     skipped: Counter,
     rejected: Counter,
+    unknown_routes: Counter,
     created: Counter,
     ended: Counter,
 }
@@ -198,6 +199,11 @@ impl PluginStats {
     /// An exchange was answered 503 because of this plugin (`on-fault = "reject"`, or no version of it to call).
     pub fn rejected(&self) {
         self.rejected.add(1);
+    }
+
+    /// It named a route, as a router, that its listener does not have.
+    pub fn unknown_route(&self) {
+        self.unknown_routes.add(1);
     }
 
     /// An instance was made.
@@ -229,6 +235,7 @@ pub(super) struct PluginSum {
     pub(super) faults: [[u64; KINDS]; HOOKS],
     pub(super) skipped: u64,
     pub(super) rejected: u64,
+    pub(super) unknown_routes: u64,
     pub(super) created: u64,
     pub(super) ended: u64,
 }
@@ -249,6 +256,7 @@ impl PluginSum {
         }
         self.skipped += stats.skipped.get();
         self.rejected += stats.rejected.get();
+        self.unknown_routes += stats.unknown_routes.get();
         // `ended` first: an instance that comes and goes between the two reads must not make the sum negative.
         self.ended += stats.ended.get();
         self.created += stats.created.get();

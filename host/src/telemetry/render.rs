@@ -105,6 +105,9 @@ impl Telemetry {
         each(doc, names::PLUGIN_REJECTED, "plugin", &plugins, |sum| {
             sum.rejected
         });
+        each(doc, names::PLUGIN_UNKNOWN_ROUTES, "plugin", &plugins, |sum| {
+            sum.unknown_routes
+        });
         each(doc, names::PLUGIN_INSTANCES, "plugin", &plugins, |sum| {
             sum.created.saturating_sub(sum.ended)
         });

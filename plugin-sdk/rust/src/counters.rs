@@ -37,6 +37,9 @@ impl Quota {
     }
 }
 
+/// [`Verdict::retry_after`] of a cost that no waiting makes fit: it is larger than the quota ever holds.
+pub const NEVER: Duration = Duration::from_millis(u64::MAX);
+
 /// What [`take`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
@@ -44,9 +47,9 @@ pub struct Verdict {
     pub allowed: bool,
     /// Cells left.
     pub remaining: u64,
-    /// Until so many cells could be taken; zero when they were.
+    /// Until so many cells could be taken, in whole milliseconds, rounded up; zero when they were, [`NEVER`] if never.
     pub retry_after: Duration,
-    /// Until all cells are there again.
+    /// Until all cells are there again if nobody takes any meanwhile, in whole milliseconds, rounded up.
     pub reset_after: Duration,
 }
 

@@ -193,6 +193,13 @@ impl Request {
         }
     }
 
+    /// The request of the running hook, for code that a `&Request` cannot be handed to, such as the lazy values of a
+    /// template engine. In `new` its methods trap, for there is no request.
+    #[must_use]
+    pub fn current() -> &'static Self {
+        &REQUEST
+    }
+
     /// The method, as it was sent.
     #[must_use]
     pub fn method(&self) -> String {
@@ -294,6 +301,12 @@ impl Response {
         Self {
             exchange: Exchange { _private: () },
         }
+    }
+
+    /// The response of the running hook; see [`Request::current`].
+    #[must_use]
+    pub fn current() -> &'static Self {
+        &RESPONSE
     }
 
     /// The request that it answers.

@@ -9,16 +9,21 @@ use std::mem::ManuallyDrop;
 use std::time::Duration;
 
 use crate::bindings::portcullis::gateway::types as wit;
-use crate::hooks::{OnError, OnFinish, OnRequest, OnRequestBody, OnResponse, OnResponseBody, Respond};
+use crate::hooks::{OnError, OnFinish, OnRequest, OnRequestBody, OnResponse, OnResponseBody, Respond, Route};
 use crate::verdict::Done;
 use crate::{
-    Action, Answer, Blob, BodyAction, Content, ErrorAction, Finished, GatewayError, IntoVerdict, Kept,
-    Outcome, Plugin, Refusal, Reply, Request, Response, ResponseAction, ResponseBodyAction, settle,
+    Action, Answer, Blob, BodyAction, Choice, Content, ErrorAction, Finished, GatewayError, IntoVerdict,
+    Kept, Outcome, Plugin, Refusal, Reply, Request, Response, ResponseAction, ResponseBodyAction, settle,
 };
 
-/// The bindings of one hook: the world with that one export, its types shared with the import side.
+/// The bindings of one hook: the world with that one export, its types, where it has any, shared with the import side.
 macro_rules! hook {
     ($module:ident, $world:literal, $macro:literal, $inline:literal) => {
+        hook!($module, $world, $macro, $inline, {
+            "portcullis:gateway/types@0.1.0-draft": crate::bindings::portcullis::gateway::types,
+        });
+    };
+    ($module:ident, $world:literal, $macro:literal, $inline:literal, $shared:tt) => {
         #[allow(
             missing_docs,
             missing_debug_implementations,
@@ -40,9 +45,7 @@ macro_rules! hook {
                 world: $world,
                 pub_export_macro: true,
                 export_macro_name: $macro,
-                with: {
-                    "portcullis:gateway/types@0.1.0-draft": crate::bindings::portcullis::gateway::types,
-                },
+                with: $shared,
             });
         }
     };
@@ -53,6 +56,13 @@ hook!(
     "portcullis:sdk/plugin",
     "__export_plugin",
     "package portcullis:sdk; world plugin { export portcullis:gateway/plugin@0.1.0-draft; }"
+);
+hook!(
+    router,
+    "portcullis:sdk/router",
+    "__export_router",
+    "package portcullis:sdk; world router { export portcullis:gateway/router@0.1.0-draft; }",
+    {}
 );
 hook!(
     on_request,
@@ -164,6 +174,13 @@ impl<P: Instance> plugin::exports::portcullis::gateway::plugin::Guest for Export
         let plugin = crate::plugin::configure::<P>(&config)?;
         P::with(|slot| slot.set(plugin));
         Ok(())
+    }
+}
+
+impl<P: Instance + Route> router::exports::portcullis::gateway::router::Guest for Exported<P> {
+    fn route() -> Option<String> {
+        let Choice(name) = run(|plugin: &mut P| plugin.route(&Request::new())).into_verdict();
+        name
     }
 }
 

@@ -6,6 +6,7 @@
 //!
 //! | method | when | verdict |
 //! |---|---|---|
+//! | `route(&mut self, &Request)` | before the route table, for the entries in `[gateway] routers` | [`Choice`] |
 //! | `on_request(&mut self, &mut Request)` | request head, in pipeline order | [`Action`] |
 //! | `on_request_body(&mut self, &mut Request, Blob)` | whole request body, decoded; request still editable | [`BodyAction`] |
 //! | `on_response(&mut self, &mut Response)` | response head, in reverse order | [`ResponseAction`] |
@@ -16,9 +17,20 @@
 
 use crate::verdict::Done;
 use crate::{
-    Action, Answer, Blob, BodyAction, ErrorAction, Finished, GatewayError, IntoVerdict, Kept, Plugin,
+    Action, Answer, Blob, BodyAction, Choice, ErrorAction, Finished, GatewayError, IntoVerdict, Kept, Plugin,
     Request, Response, ResponseAction, ResponseBodyAction,
 };
+
+/// Before the route table, for every request of every listener: names the route, or leaves that to the next router and
+/// at last to the table. Attributes can be set for the pipeline; there is no state, for no stage exists yet.
+pub trait Route: Plugin {
+    /// What the method returns: a name or none, or a `Result` whose error is logged and counts as none.
+    type Output: IntoVerdict<Choice>;
+
+    /// Names the route. A name that no route of the listener has counts as none; a route's own predicates are not
+    /// looked at again.
+    fn route(&mut self, request: &Request) -> Self::Output;
+}
 
 /// Request head, in pipeline order.
 pub trait OnRequest: Plugin {

@@ -43,6 +43,7 @@ pub mod state;
 mod strings;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
+mod time;
 pub mod verdict;
 
 pub use portcullis_sdk_macros::{config, plugin, state};
@@ -58,7 +59,10 @@ pub use plugin::{About, NoConfig, Plugin};
 pub use problem::Problem;
 pub use state::Kept;
 pub use strings::Strings;
-pub use verdict::{Action, Answer, BodyAction, ErrorAction, IntoVerdict, ResponseAction, ResponseBodyAction};
+pub use time::TimeSpan;
+pub use verdict::{
+    Action, Answer, BodyAction, Choice, ErrorAction, IntoVerdict, ResponseAction, ResponseBodyAction,
+};
 
 /// The plugin that the repository's README shows is compiled, too.
 #[cfg(doctest)]

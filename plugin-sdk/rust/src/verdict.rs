@@ -3,6 +3,10 @@
 
 use crate::{Content, Refusal, Reply, log};
 
+/// What [`route`](crate::hooks::Route) decides: the name of a route, or none for the next router and at last the table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Choice(pub Option<String>);
+
 /// What [`on_request`](crate::hooks::OnRequest) decides. `S` is the plugin's `State`.
 #[derive(Debug)]
 pub enum Action<S = ()> {
@@ -224,6 +228,33 @@ impl From<Refusal> for ErrorAction {
         let cause = refusal.cause().unwrap_or(&refusal.detail);
         log::write(log::Level::Error, "the error hook failed", &[("cause", cause)]);
         Self::Next
+    }
+}
+
+impl IntoVerdict<Self> for Choice {
+    fn into_verdict(self) -> Self {
+        self
+    }
+}
+
+impl IntoVerdict<Choice> for Option<String> {
+    fn into_verdict(self) -> Choice {
+        Choice(self)
+    }
+}
+
+impl IntoVerdict<Choice> for Option<&str> {
+    fn into_verdict(self) -> Choice {
+        Choice(self.map(str::to_owned))
+    }
+}
+
+/// A router has no answer for an error: it is logged, and the next router is asked.
+impl From<Refusal> for Choice {
+    fn from(refusal: Refusal) -> Self {
+        let cause = refusal.cause().unwrap_or(&refusal.detail);
+        log::write(log::Level::Error, "the router failed", &[("cause", cause)]);
+        Self(None)
     }
 }
 

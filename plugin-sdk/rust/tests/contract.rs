@@ -45,6 +45,20 @@ impl Plugin for Subject {
         })
     }
 
+    fn route(&mut self, request: &Request) -> Result<Option<String>, Problem> {
+        match self.act.as_str() {
+            "route" => {
+                request.set_attribute("picked", Some("1"))?;
+                Ok(Some(format!("blue{}", request.route())))
+            }
+            "attribute" => {
+                request.set_attribute("auth.subject", Some("a"))?;
+                Ok(Some("blue".to_owned()))
+            }
+            _ => Ok(None),
+        }
+    }
+
     fn on_request(&mut self, request: &mut Request) -> Result<Action<Seen>, Refusal> {
         self.calls.increment(&["on-request"]);
         match self.act.as_str() {
@@ -143,6 +157,27 @@ fn a_bad_configuration_is_the_error_of_configure() {
             Some(reason)
         );
     }
+}
+
+#[test]
+fn a_router_names_a_route_and_leaves_attributes() {
+    let mut exchange = testing::exchange();
+    assert_eq!(exchange.routed(&mut subject("")), None);
+    assert_eq!(
+        exchange.routed(&mut subject("route")).as_deref(),
+        Some("blue"),
+        "there is no route yet"
+    );
+    assert_eq!(exchange.attribute("picked"), Some("1"));
+}
+
+#[test]
+fn an_error_of_a_router_is_logged_and_names_no_route() {
+    let mut exchange = testing::exchange();
+    assert_eq!(exchange.routed(&mut subject("attribute")), None);
+    let lines = exchange.host().lines();
+    assert_eq!(lines[0].message, "the router failed");
+    assert!(lines[0].fields[0].1.contains("auth.subject"), "{lines:?}");
 }
 
 #[test]

@@ -81,18 +81,18 @@ async fn the_copy_is_what_went_out_not_what_came_in() {
     let main = Upstream::fixed(200, &[], "the answer");
     let gateway = abc(&main).await;
     let orders = [
-        "a on-request-body replace other",
-        "b on-response-body replace another",
-        "c on-request capture request 99",
-        "c on-request capture response 99",
-        "c on-finish captured request",
-        "c on-finish captured response",
+        "b on-request-body replace other",
+        "c on-response-body replace another",
+        "a on-request capture request 99",
+        "a on-request capture response 99",
+        "a on-finish captured request",
+        "a on-finish captured response",
     ];
     let (_, lines) = exchange(&gateway, &post("hello", &orders), 3).await;
     let told: Vec<_> = lines.iter().filter(|line| line.contains("captured=")).collect();
     assert_eq!(
         told,
-        ["c on-finish captured=other", "c on-finish captured=another"]
+        ["a on-finish captured=other", "a on-finish captured=another"]
     );
     assert_eq!(main.only_request().text(), "other");
     gateway.shutdown().await;

@@ -21,7 +21,7 @@ const SOCKET_TYPES: [&str; 7] = [
 ];
 
 /// Plugins whose name is an ordinary word of a gateway's code: only a string that is exactly the name counts.
-const ORDINARY: [&str; 14] = [
+const ORDINARY: [&str; 15] = [
     "aggregate",
     "balance",
     "cache",
@@ -32,11 +32,15 @@ const ORDINARY: [&str; 14] = [
     "mirror",
     "mock",
     "redirect",
+    "request-id",
     "rewrite",
     "router",
     "transform",
     "validate",
 ];
+
+/// Plugins that are called like an interface of the contract (`wit/`), whose names the host has to say.
+const INTERFACES: [&str; 1] = ["router"];
 
 /// Findings for the file `module` (relative to `host/src`).
 pub(super) fn check(source: &Source<'_>, module: &str, plugins: &[String]) -> Vec<Finding> {
@@ -63,7 +67,10 @@ pub(super) fn check(source: &Source<'_>, module: &str, plugins: &[String]) -> Ve
                 );
             }
         }
-        if let Some(plugin) = plugins.iter().find(|plugin| says(token, plugin)) {
+        let mut named = plugins
+            .iter()
+            .filter(|plugin| !INTERFACES.contains(&plugin.as_str()));
+        if let Some(plugin) = named.find(|plugin| says(token, plugin)) {
             add(
                 token,
                 format!("names the plugin `{plugin}`: the host knows no plugin"),

@@ -8,13 +8,10 @@ use std::path::{Path, PathBuf};
 use super::super::model::{Gateway, PluginEntry};
 use super::super::names::Names;
 use super::super::plugin_config::PluginConfig;
-use super::super::reader::{Named, Reader, is_text};
+use super::super::reader::{Named, Reader};
 use super::super::scope::{Node, Scope};
-use super::super::secret::quoted;
+use super::super::secret::{Text, quoted};
 use super::budget;
-
-/// Most elements of one pipeline.
-const MAX_PIPELINE: usize = 64;
 
 /// All plugin entries found so far.
 pub(super) struct Entries<'a> {
@@ -25,10 +22,10 @@ pub(super) struct Entries<'a> {
 }
 
 impl<'a> Entries<'a> {
-    /// The entries of `[plugins.NAME]`.
-    pub(super) fn read(plugins: Vec<Named<'a>>, gateway: &Gateway) -> Self {
+    /// The entries of `[plugins.NAME]`, which have these `names`.
+    pub(super) fn read(plugins: Vec<Named<'a>>, names: Names<'a>, gateway: &Gateway) -> Self {
         Self {
-            names: Names::new("plugin", "plugins", &plugins),
+            names,
             list: plugins
                 .into_iter()
                 .map(|named| read_entry(named, gateway))
@@ -37,29 +34,9 @@ impl<'a> Entries<'a> {
         }
     }
 
-    /// The key `pipeline` of a listener or route called `owner`, as indices of entries.
-    pub(super) fn pipeline(&mut self, reader: &mut Reader<'_>, owner: &str) -> Vec<usize> {
-        let scope = reader.scope();
-        let Some(list) = reader.list("pipeline") else {
-            return Vec::new();
-        };
-        if let Some(beyond) = list.get(MAX_PIPELINE) {
-            scope.error(
-                &beyond.span(),
-                format!("a pipeline has at most {MAX_PIPELINE} elements"),
-            );
-        }
-        let elements = list.iter().take(MAX_PIPELINE).enumerate();
-        elements
-            .filter_map(|(index, node)| {
-                if is_text(node) {
-                    let name = scope.text("an element of `pipeline`", node)?;
-                    self.names.find(scope, &name)
-                } else {
-                    self.with_overrides(scope, node, owner, Place::Pipeline(index))
-                }
-            })
-            .collect()
+    /// The index of a named entry. Reports an unknown one.
+    pub(super) fn find(&self, scope: &Scope<'_>, name: &Text) -> Option<usize> {
+        self.names.find(scope, name)
     }
 
     /// The entry that a table `{ plugin = "NAME", .. }` makes: the named one itself if nothing is overridden.
@@ -100,7 +77,7 @@ impl<'a> Entries<'a> {
             scope.error_with_help(
                 &at,
                 message,
-                "a listener and a route with such entries cannot have the same name",
+                "a listener, a route and `pipelines.NAME` with such entries cannot have the same name",
             );
         }
         self.list.push(PluginEntry {
@@ -113,17 +90,19 @@ impl<'a> Entries<'a> {
         self.list.len().checked_sub(1)
     }
 
-    /// All entries: the named ones first.
-    pub(super) fn into_list(self) -> Vec<PluginEntry> {
-        self.list
+    /// The names, and all entries: the named ones first.
+    pub(super) fn into_parts(self) -> (Names<'a>, Vec<PluginEntry>) {
+        (self.names, self.list)
     }
 }
 
-/// Where in a listener or route an entry with overrides stands.
+/// Where in a listener, route or named list an entry with overrides stands.
 #[derive(Clone, Copy)]
 pub(super) enum Place {
     /// At this index of its `pipeline`.
     Pipeline(usize),
+    /// In the `any` at an index of its `pipeline`, at an index of that.
+    Any(usize, usize),
     /// As its `upstream`.
     Upstream,
 }
@@ -133,6 +112,7 @@ impl Place {
     fn path(self) -> String {
         match self {
             Self::Pipeline(index) => format!("pipeline[{index}]"),
+            Self::Any(index, inner) => format!("pipeline[{index}].any[{inner}]"),
             Self::Upstream => "upstream".to_owned(),
         }
     }
@@ -141,6 +121,7 @@ impl Place {
     fn suffix(self) -> String {
         match self {
             Self::Pipeline(index) => index.to_string(),
+            Self::Any(index, inner) => format!("{index}.{inner}"),
             Self::Upstream => "upstream".to_owned(),
         }
     }
@@ -223,7 +204,7 @@ mod tests {
 
     use serde_json::json;
 
-    use crate::config::tests::{errors, parsed};
+    use crate::config::tests::{entries, errors, parsed};
 
     use super::*;
 
@@ -277,8 +258,8 @@ mod tests {
         );
         let names: Vec<_> = config.plugins.iter().map(|entry| &*entry.name).collect();
         assert_eq!(names, ["limit", "limit@public#2", "limit@orders#0"]);
-        assert_eq!(config.listeners[0].pipeline, [0, 0, 1]);
-        assert_eq!(config.routes[0].pipeline, [2]);
+        assert_eq!(entries(&config.listeners[0].pipeline), [0, 0, 1]);
+        assert_eq!(entries(&config.routes[0].pipeline), [2]);
         let [base, with_config, with_body] = &config.plugins[..] else {
             panic!()
         };
@@ -395,7 +376,7 @@ mod tests {
           |
         9 | pipeline = [{ plugin = 'a', cpu = '2ms' }]
           |             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-          = help: a listener and a route with such entries cannot have the same name
+          = help: a listener, a route and `pipelines.NAME` with such entries cannot have the same name
         ");
     }
 }

@@ -9,12 +9,16 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::super::model::{AccessLog, AccessLogSink, Budget, Gateway, Log, LogFormat};
+use super::super::names::Names;
 use super::super::reader::Reader;
 use super::super::scope::Scope;
 use super::{budget, network};
 
-/// `[gateway]`, or its defaults.
-pub(super) fn read(mut reader: Reader<'_>) -> Gateway {
+/// Most routers.
+const MAX_ROUTERS: usize = 16;
+
+/// `[gateway]`, or its defaults. `plugins` are the names of `[plugins]`.
+pub(super) fn read(mut reader: Reader<'_>, plugins: &Names<'_>) -> Gateway {
     let scope = reader.scope();
     let shutdown = Duration::ZERO..=Duration::from_secs(24 * 3600);
     let gateway = Gateway {
@@ -26,6 +30,7 @@ pub(super) fn read(mut reader: Reader<'_>) -> Gateway {
         log: log(reader.section("log")),
         access_log: access_log(reader.section("access-log")),
         plugin_defaults: plugin_defaults(reader.section("plugin-defaults")),
+        routers: routers(&mut reader, plugins),
     };
     reader.finish();
     gateway
@@ -90,6 +95,25 @@ fn access_log(mut reader: Reader<'_>) -> Option<AccessLog> {
     log
 }
 
+/// The key `routers` as indices of entries.
+fn routers(reader: &mut Reader<'_>, plugins: &Names<'_>) -> Vec<usize> {
+    let scope = reader.scope();
+    let texts = reader.texts("routers", "").unwrap_or_default();
+    if let Some(beyond) = texts.get(MAX_ROUTERS) {
+        scope.error(beyond.at(), format!("there are at most {MAX_ROUTERS} routers"));
+    }
+    let mut routers = Vec::new();
+    for text in texts.iter().take(MAX_ROUTERS) {
+        match plugins.find(scope, text) {
+            Some(index) if routers.contains(&index) => {
+                scope.error(text.at(), format!("{} is listed twice", text.shown()));
+            }
+            found => routers.extend(found),
+        }
+    }
+    routers
+}
+
 fn plugin_defaults(mut reader: Reader<'_>) -> Budget {
     let budget = budget::read(&mut reader, &Budget::default());
     reader.finish();
@@ -121,6 +145,7 @@ mod tests {
         );
         assert_eq!(gateway.access_log, None);
         assert_eq!(gateway.plugin_defaults, Budget::default());
+        assert!(gateway.routers.is_empty());
     }
 
     #[test]
@@ -205,6 +230,33 @@ mod tests {
         3 | shutdown-timeout = 30
           |                    ^^
         "#);
+    }
+
+    #[test]
+    fn routers_are_entries_in_the_order_that_they_are_asked() {
+        let config = parsed("[gateway]\nrouters = ['b', 'a']\n[plugins.a]\n[plugins.b]\n");
+        assert_eq!(config.gateway.routers, [1, 0]);
+        let text = "[gateway]\nrouters = ['a', 'canry', 'a', 5]\n[plugins.a]\n[plugins.canary]\n";
+        insta::assert_snapshot!(errors(text), @"
+        error: unknown plugin `canry`
+         --> gateway.toml:2:17
+          |
+        2 | routers = ['a', 'canry', 'a', 5]
+          |                 ^^^^^^^
+          = help: did you mean `canary`?
+
+        error: `a` is listed twice
+         --> gateway.toml:2:26
+          |
+        2 | routers = ['a', 'canry', 'a', 5]
+          |                          ^^^
+
+        error: an element of `routers` must be a string, not an integer
+         --> gateway.toml:2:31
+          |
+        2 | routers = ['a', 'canry', 'a', 5]
+          |                               ^
+        ");
     }
 
     #[test]

@@ -8,22 +8,22 @@ use std::time::Duration;
 
 use super::super::model::{EncodedSeparators, Listener, ListenerLimits};
 use super::super::reader::{Named, Reader};
-use super::entry::Entries;
 use super::network;
+use super::pipeline::Pipelines;
 
 /// All listeners, in the order of the file. Two of them cannot have the same address.
-pub(super) fn read(named: Vec<Named<'_>>, entries: &mut Entries<'_>) -> Vec<Listener> {
+pub(super) fn read<'a>(named: Vec<Named<'a>>, pipelines: &mut Pipelines<'a>) -> Vec<Listener> {
     let mut taken = HashMap::new();
     named
         .into_iter()
-        .map(|named| read_one(named, &mut taken, entries))
+        .map(|named| read_one(named, &mut taken, pipelines))
         .collect()
 }
 
 fn read_one<'a>(
     Named { name, mut reader }: Named<'a>,
     taken: &mut HashMap<SocketAddr, &'a str>,
-    entries: &mut Entries<'_>,
+    pipelines: &mut Pipelines<'a>,
 ) -> Listener {
     let scope = reader.scope();
     let help = "the address to listen on, for example `address = \"0.0.0.0:8080\"`";
@@ -43,7 +43,7 @@ fn read_one<'a>(
     let listener = Listener {
         name: name.into(),
         address: address.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
-        pipeline: entries.pipeline(&mut reader, name),
+        pipeline: pipelines.of(&mut reader, name),
         trusted_proxies: network::networks(&mut reader, "trusted-proxies", ""),
         encoded_separators: reader.choice("encoded-separators", &separators, EncodedSeparators::Refuse),
         limits: limits(reader.section("limits")),
@@ -72,7 +72,7 @@ fn limits(mut reader: Reader<'_>) -> ListenerLimits {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::tests::{errors, parsed};
+    use crate::config::tests::{entries, errors, parsed};
 
     use super::*;
 
@@ -103,7 +103,7 @@ mod tests {
              body-timeout = '2s'\nkeep-alive = '3s'\nconnections = 6\n",
         );
         let listener = &config.listeners[0];
-        assert_eq!(listener.pipeline, [0]);
+        assert_eq!(entries(&listener.pipeline), [0]);
         assert_eq!(listener.trusted_proxies.len(), 2);
         assert_eq!(listener.encoded_separators, EncodedSeparators::Keep);
         assert_eq!(

@@ -5,49 +5,83 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::super::model::{Route, Target};
-use super::super::names::{Names, check_name};
+use super::super::model::{Listener, Route, Target};
+use super::super::names::{Names, check_name, taken};
+use super::super::origin::Origin;
 use super::super::reader::{Reader, is_text};
-use super::entry::{Entries, Place};
+use super::super::scope::{Node, Scope};
+use super::super::secret::quoted;
+use super::entry::Place;
+use super::pipeline::{MAX_STAGES, Pipelines, count};
 use super::rule;
 
 /// What route tables refer to by name.
-pub(super) struct Routing<'n, 'a> {
-    pub(super) upstreams: &'n Names<'a>,
-    pub(super) listeners: &'n Names<'a>,
+pub(super) struct References<'a> {
+    pub(super) upstreams: Names<'a>,
+    pub(super) listeners: Names<'a>,
 }
 
-/// All routes, in the order of the file.
+/// A route's table with its place.
+pub(super) struct RoutePlace<'a> {
+    pub(super) scope: &'a Scope<'a>,
+    pub(super) node: &'a Node<'a>,
+    path: String,
+}
+
+/// The tables `[[routes]]` of all files, in their order.
+pub(super) fn places<'a>(files: &mut [Reader<'a>]) -> Vec<RoutePlace<'a>> {
+    let mut places = Vec::new();
+    for file in files {
+        let scope = file.scope();
+        for (index, node) in file.list("routes").into_iter().flatten().enumerate() {
+            let path = format!("routes[{index}]");
+            places.push(RoutePlace { scope, node, path });
+        }
+    }
+    places
+}
+
+/// All routes. Without errors, as many as there are places.
 pub(super) fn read<'a>(
-    root: &mut Reader<'a>,
-    names: &Routing<'_, 'a>,
-    entries: &mut Entries<'a>,
+    places: &[RoutePlace<'a>],
+    references: &References<'a>,
+    listeners: &[Listener],
+    pipelines: &mut Pipelines<'a>,
 ) -> Vec<Route> {
-    let scope = root.scope();
     let mut taken = HashMap::new();
-    let mut routes = Vec::new();
-    for (index, node) in root.list("routes").into_iter().flatten().enumerate() {
-        let mut reader = Reader::of(scope, node, node.span(), format!("routes[{index}]"));
+    let mut routes = Vec::with_capacity(places.len());
+    let longest = listeners.iter().map(|listener| count(&listener.pipeline)).max();
+    // What any route may add to what it inherits, whatever its listeners.
+    let free = MAX_STAGES.saturating_sub(longest.unwrap_or(0));
+    for RoutePlace { scope, node, path } in places {
+        let mut reader = Reader::of(scope, node, node.span(), path.clone());
         let name = name(&mut reader, &mut taken);
-        routes.extend(names.route(reader, &name, entries));
+        let route = references.route(&mut reader, &name, pipelines);
+        if let Some(route) = &route
+            && route.inherit
+            && count(&route.pipeline) > free
+        {
+            check_length(&mut reader, route, listeners);
+        }
+        reader.finish();
+        routes.extend(route);
     }
     routes
 }
 
-impl Routing<'_, '_> {
+impl<'a> References<'a> {
     /// One route; none when a part of it cannot even be stood in for, which is reported.
-    fn route(&self, mut reader: Reader<'_>, name: &str, entries: &mut Entries<'_>) -> Option<Route> {
+    fn route(&self, reader: &mut Reader<'a>, name: &str, pipelines: &mut Pipelines<'a>) -> Option<Route> {
         let scope = reader.scope();
         let rule = rule::read(reader.section("match"));
-        let listeners = self.listeners(&mut reader);
-        let pipeline = entries.pipeline(&mut reader, name);
-        let target = self.target(&mut reader, name, entries);
+        let listeners = self.listeners(reader);
+        let pipeline = pipelines.of(reader, name);
+        let target = self.target(reader, name, pipelines);
         let inherit = reader.flag("inherit").unwrap_or(true);
         let timeout = Duration::from_millis(1)..=Duration::from_secs(24 * 3600);
         let timeout = reader.optional_time("timeout", timeout);
         let max_body = reader.optional_size("max-body", 0..=u64::MAX);
         let origin = scope.origin(reader.at());
-        reader.finish();
         Some(Route {
             name: name.into(),
             rule: rule?,
@@ -73,7 +107,7 @@ impl Routing<'_, '_> {
         Some(listeners)
     }
 
-    fn target(&self, reader: &mut Reader<'_>, name: &str, entries: &mut Entries<'_>) -> Option<Target> {
+    fn target(&self, reader: &mut Reader<'a>, name: &str, pipelines: &mut Pipelines<'a>) -> Option<Target> {
         let scope = reader.scope();
         reader.require(
             "upstream",
@@ -81,6 +115,7 @@ impl Routing<'_, '_> {
         );
         let (_, node) = reader.entry("upstream")?;
         if node.get_ref().is_table() && !is_text(node) {
+            let entries = pipelines.entries();
             let entry = entries.with_overrides(scope, node, name, Place::Upstream)?;
             return Some(Target::Responder(entry));
         }
@@ -89,23 +124,34 @@ impl Routing<'_, '_> {
     }
 }
 
-/// The name of a route, which no other may have. `taken` holds the lines of the names so far.
-fn name(reader: &mut Reader<'_>, taken: &mut HashMap<String, usize>) -> String {
+/// Reports a route whose stages are too many together with those that it inherits from a listener.
+fn check_length(reader: &mut Reader<'_>, route: &Route, listeners: &[Listener]) {
+    let free = MAX_STAGES.saturating_sub(count(&route.pipeline));
+    let inherited = listeners
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| route.is_on(*index))
+        .find(|(_, listener)| count(&listener.pipeline) > free);
+    if let (Some((_, listener)), Some((at, _))) = (inherited, reader.entry("pipeline")) {
+        let stages = count(&listener.pipeline);
+        let name = quoted(&listener.name);
+        let message = format!("with the {stages} stages of listener {name} these are more than {MAX_STAGES}");
+        let help = "say `inherit = false`, or leave stages out";
+        reader.scope().error_with_help(&at, message, help);
+    }
+}
+
+/// The name of a route, which no other may have. `names` holds the places of the names so far.
+fn name(reader: &mut Reader<'_>, names: &mut HashMap<String, Origin>) -> String {
     let scope = reader.scope();
     let help = "a name for logs, metrics and `explain`, different from that of every other route";
     let Some(text) = reader.required_text("name", help) else {
         return String::new();
     };
     check_name(scope, text.at(), &text.shown(), text.as_str());
-    let line = scope.origin(text.at()).line;
-    if let Some(first) = taken.insert(text.as_str().to_owned(), line) {
-        scope.error(
-            text.at(),
-            format!(
-                "{} is already the name of the route on line {first}",
-                text.shown()
-            ),
-        );
+    let origin = scope.origin(text.at());
+    if let Some(first) = names.insert(text.as_str().to_owned(), origin) {
+        taken(scope, text.at(), &text.shown(), "route", Some(&first));
     }
     text.as_str().to_owned()
 }
@@ -114,7 +160,7 @@ fn name(reader: &mut Reader<'_>, taken: &mut HashMap<String, usize>) -> String {
 mod tests {
     use http::Method;
 
-    use crate::config::tests::{errors, parsed};
+    use crate::config::tests::{entries, errors, parsed};
     use crate::route::{FieldMatch, FieldTest};
 
     use super::*;
@@ -150,7 +196,7 @@ mod tests {
         ));
         let route = &config.routes[0];
         assert_eq!(route.listeners, Some(vec![1]));
-        assert_eq!((&route.pipeline[..], route.inherit), (&[0][..], false));
+        assert_eq!((entries(&route.pipeline), route.inherit), (vec![0], false));
         assert_eq!(route.timeout, Some(Duration::from_secs(3)));
         assert_eq!(route.max_body, Some(1024));
         assert_eq!(route.rule.hosts.len(), 2);

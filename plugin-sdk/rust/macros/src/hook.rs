@@ -18,6 +18,7 @@ pub(crate) struct Hook {
 
 /// All hooks, in the order in which an exchange meets them.
 pub(crate) const HOOKS: &[Hook] = &[
+    hook("route", "Route", "router", &["&Request"], false),
     hook("on_request", "OnRequest", "on_request", &["&mut Request"], false),
     hook(
         "on_request_body",

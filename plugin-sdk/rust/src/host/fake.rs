@@ -128,6 +128,11 @@ pub(crate) mod metrics {
     pub(crate) fn observe(metric: u32, labels: &[&str], value: f64) {
         with_world(|world| world.metrics.observe(metric, labels, value));
     }
+
+    pub(crate) fn observe_prepared(metric: u32, labels: &[String], value: f64) {
+        let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+        observe(metric, &labels, value);
+    }
 }
 
 pub(crate) mod clock {

@@ -174,6 +174,10 @@ pub(crate) mod metrics {
         host::observe(metric, &owned(labels), value);
     }
 
+    pub(crate) fn observe_prepared(metric: u32, labels: &[String], value: f64) {
+        host::observe(metric, labels, value);
+    }
+
     fn owned(labels: &[&str]) -> Vec<String> {
         labels.iter().map(|label| (*label).to_owned()).collect()
     }

@@ -1,7 +1,9 @@
 //! One exchange of a test: built up, run through hooks, looked at. Knows no rules; those are the fake host's.
 
+use std::time::Duration;
+
 use crate::exchange::{Finished, GatewayError, Outcome, Request, Response};
-use crate::hooks::{OnError, OnFinish, OnRequest, OnRequestBody, OnResponse, OnResponseBody, Respond};
+use crate::hooks::{OnError, OnFinish, OnRequest, OnRequestBody, OnResponse, OnResponseBody, Respond, Route};
 use crate::host::fake::{
     self,
     exchange::{Data, Fields, Phase, split},
@@ -9,8 +11,8 @@ use crate::host::fake::{
 use crate::testing::{FakeHost, judge};
 use crate::verdict::Done;
 use crate::{
-    Action, Answer, Blob, BodyAction, ErrorAction, IntoVerdict, Kept, Plugin, ResponseAction,
-    ResponseBodyAction, settle, state,
+    Action, Answer, Blob, BodyAction, Choice, ErrorAction, IntoVerdict, Kept, Plugin, ResponseAction,
+    ResponseBodyAction, Side, settle, state,
 };
 
 /// An exchange in a fake host. Build it with the chained methods, run hooks, look at what they did.
@@ -135,6 +137,16 @@ impl FakeExchange {
     pub fn with_response_body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.data.response_body = body.into();
         self
+    }
+
+    /// Runs `route` and gives its choice, which becomes the name of the route if it is one.
+    pub fn routed<P: Route>(&mut self, plugin: &mut P) -> Option<String> {
+        let call = || plugin.route(&Request::new()).into_verdict();
+        let Choice(name) = self.run(Phase::Route, |_| {}, call);
+        if let Some(name) = &name {
+            self.data.route.clone_from(name);
+        }
+        name
     }
 
     /// Runs `on_request`. A state goes to the host.
@@ -288,6 +300,19 @@ impl FakeExchange {
     #[must_use]
     pub fn upstream(&self) -> Option<&str> {
         self.data.upstream.as_deref()
+    }
+
+    /// How long the plugin asked the host to wait before the next stage.
+    #[must_use]
+    pub fn delay(&self) -> Option<Duration> {
+        let wait = self.data.delay_ms?;
+        Some(Duration::from_millis(wait.into()))
+    }
+
+    /// Whether the plugin asked for no body hooks of its own on that side.
+    #[must_use]
+    pub fn skips_body(&self, side: Side) -> bool {
+        self.data.skipped.contains(&side)
     }
 
     /// The state that the plugin keeps for its later hooks.

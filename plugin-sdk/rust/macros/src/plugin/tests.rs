@@ -45,6 +45,29 @@ fn the_responder_is_written_as_respond() {
 }
 
 #[test]
+fn the_router_is_written_as_route() {
+    let route = quote!(
+        fn route(&mut self, request: &Request) -> Option<String> {
+            None
+        }
+    );
+    let text = expanded(quote!(), block(&route)).unwrap();
+    assert!(
+        text.contains("__export_router") && text.contains("hooks :: Route"),
+        "{text}"
+    );
+    let stateful = quote!(
+        fn route(&mut self, request: &Request, state: Option<S>) -> Option<String> {
+            None
+        }
+    );
+    assert_eq!(
+        error(quote!(), block(&stateful)),
+        "route takes (&mut self, &Request)"
+    );
+}
+
+#[test]
 fn a_state_parameter_is_fetched_and_nothing_is_fetched_without_one() {
     let with = quote!(
         fn on_response(&mut self, response: &mut Response, state: Option<S>) {}

@@ -1,8 +1,11 @@
-//! The fake `counters`: GCRA for every algorithm, plain counters, and places that a test gives back itself.
+//! The fake `counters`: the gateway's limiters on the fake clock, plain counters, and places that a test gives back
+//! itself.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
+mod level;
+
+use self::level::{Checked, Level};
 use super::with_world;
 use crate::{Problem, counters::Verdict};
 
@@ -18,64 +21,33 @@ pub(crate) struct Quota {
 /// The state of all counters.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    /// Theoretical arrival times, nanoseconds.
-    arrivals: BTreeMap<String, u64>,
+    limiters: BTreeMap<String, Level>,
     /// Value, and when it expires in milliseconds.
     plain: BTreeMap<String, (i64, u64)>,
     /// Places in use.
     pub(crate) places: BTreeMap<String, u64>,
 }
 
-/// Nanoseconds per cell, and for a whole burst.
-fn pace(quota: &Quota) -> Result<(u64, u64), Problem> {
-    let known = ["gcra", "sliding-window", "fixed-window"];
-    if let Some((_, name)) = quota
-        .options
-        .iter()
-        .find(|(key, name)| key == "algorithm" && !known.contains(&&**name))
-    {
-        return Err(Problem::Invalid(format!("no algorithm is called `{name}`")));
-    }
-    let cell = quota.period_ms.saturating_mul(1_000_000).checked_div(quota.limit);
-    match cell {
-        Some(cell) if quota.burst > 0 && quota.period_ms > 0 => Ok((cell, cell.saturating_mul(quota.burst))),
-        _ => Err(Problem::Invalid(
-            "a quota has a limit, a period and a burst above zero".to_owned(),
-        )),
-    }
-}
-
 pub(crate) fn take(key: &str, quota: &Quota, cost: u64) -> Result<Verdict, Problem> {
-    let (cell, window) = pace(quota)?;
+    let quota = Checked::of(quota).map_err(Problem::Invalid)?;
     with_world(|world| {
-        let now = world.monotonic_ns();
-        let stored = world.counters.arrivals.get(key).copied().unwrap_or(0).max(now);
-        let wanted = stored.saturating_add(cell.saturating_mul(cost));
-        let allowed = wanted <= now.saturating_add(window);
-        let arrival = if allowed { wanted } else { stored };
-        if cost > 0 {
-            world.counters.arrivals.insert(key.to_owned(), arrival);
+        let now_ns = u128::from(world.monotonic_ns());
+        let found = world.counters.limiters.get(key).copied();
+        let mut level = found.unwrap_or_else(|| Level::new(quota, now_ns));
+        let verdict = level.take(now_ns, quota, cost);
+        if verdict.allowed && cost > 0 {
+            world.counters.limiters.insert(key.to_owned(), level);
         }
-        let left = now.saturating_add(window).saturating_sub(arrival);
-        let wait = if allowed {
-            0
-        } else {
-            wanted.saturating_sub(now.saturating_add(window))
-        };
-        Ok(Verdict {
-            allowed,
-            remaining: left.checked_div(cell).unwrap_or(quota.burst),
-            retry_after: Duration::from_millis(wait.div_ceil(1_000_000)),
-            reset_after: Duration::from_millis((arrival - now).div_ceil(1_000_000)),
-        })
+        Ok(verdict)
     })
 }
 
 pub(crate) fn give_back(key: &str, quota: &Quota, cost: u64) -> Result<(), Problem> {
-    let (cell, _) = pace(quota)?;
+    let quota = Checked::of(quota).map_err(Problem::Invalid)?;
     with_world(|world| {
-        if let Some(arrival) = world.counters.arrivals.get_mut(key) {
-            *arrival = arrival.saturating_sub(cell.saturating_mul(cost));
+        let now_ns = u128::from(world.monotonic_ns());
+        if let Some(level) = world.counters.limiters.get_mut(key) {
+            level.give_back(now_ns, quota, cost);
         }
     });
     Ok(())

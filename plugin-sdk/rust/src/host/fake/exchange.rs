@@ -6,7 +6,7 @@ use super::with_exchange;
 use crate::{Blob, Problem, Section, Side, WhenClientLeaves, headers};
 
 /// Prefixes that need a grant.
-const RESERVED: [&str; 6] = ["auth.", "api.", "cache.", "waf.", "gateway.", "rate-limit."];
+const RESERVED: [&str; 6] = ["auth.", "api.", "cache.", "waf.", "gateway.", "limit."];
 /// Bytes that `set-state` keeps.
 const MAX_STATE: usize = 64 << 10;
 /// Bytes of an attribute's value, and how many there may be.
@@ -16,6 +16,7 @@ const MAX_ATTRIBUTES: usize = 64;
 /// The hook that runs: it decides what may be edited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Phase {
+    Route,
     #[default]
     Request,
     RequestBody,
@@ -111,6 +112,15 @@ impl Data {
         }
     }
 
+    /// The property `request.body`.
+    fn body_seen(&self) -> &'static str {
+        match self.phase {
+            _ if self.request_body.is_empty() => "none",
+            Phase::Route | Phase::Request => "unread",
+            _ => "whole",
+        }
+    }
+
     /// This exchange where the request can still be edited.
     fn request_edit(&mut self) -> Result<&mut Self, Problem> {
         match self.phase {
@@ -125,7 +135,10 @@ pub(crate) fn id() -> u64 {
 }
 
 pub(crate) fn route() -> String {
-    with_exchange(|exchange| exchange.route.clone())
+    with_exchange(|exchange| match exchange.phase {
+        Phase::Route => String::new(),
+        _ => exchange.route.clone(),
+    })
 }
 
 pub(crate) fn client_ip() -> String {
@@ -133,7 +146,10 @@ pub(crate) fn client_ip() -> String {
 }
 
 pub(crate) fn property(key: &str) -> Option<String> {
-    with_exchange(|exchange| exchange.properties.get(key).cloned())
+    with_exchange(|exchange| {
+        let told = exchange.properties.get(key).cloned();
+        told.or_else(|| (key == "request.body").then(|| exchange.body_seen().to_owned()))
+    })
 }
 
 pub(crate) fn elapsed_us() -> u64 {
@@ -270,7 +286,7 @@ pub(crate) fn state() -> Option<Vec<u8>> {
 
 pub(crate) fn set_state(bytes: Option<&[u8]>) -> Result<(), Problem> {
     with_exchange(|exchange| {
-        if exchange.phase == Phase::Finish {
+        if matches!(exchange.phase, Phase::Route | Phase::Finish) {
             return Err(Problem::WrongPhase);
         }
         if bytes.is_some_and(|bytes| bytes.len() > MAX_STATE) {
@@ -337,7 +353,13 @@ pub(crate) fn set_retry(per_try_ms: u32, extra_tries: u8) -> Result<(), Problem>
 
 pub(crate) fn delay(ms: u32) -> Result<(), Problem> {
     with_exchange(|exchange| {
-        exchange.request_edit()?.delay_ms = Some(ms);
+        let exchange = exchange.request_edit()?;
+        if u64::from(ms) * 1_000 >= remaining_us() {
+            return Err(Problem::Limit(
+                "the wait is longer than the exchange may last".to_owned(),
+            ));
+        }
+        exchange.delay_ms = Some(ms);
         Ok(())
     })
 }

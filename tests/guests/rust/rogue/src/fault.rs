@@ -14,6 +14,8 @@ pub(crate) const BIG_STATE: usize = 65 << 10;
 pub enum Hook {
     /// `configure`.
     Configure,
+    /// `router`.
+    Router,
     /// `on-request`.
     OnRequest,
     /// `on-request-body`.

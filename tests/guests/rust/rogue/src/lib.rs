@@ -54,6 +54,14 @@ impl Plugin for Rogue {
         String::new()
     }
 
+    fn route(&mut self, request: &Request) -> Result<Option<String>, Refusal> {
+        if self.is_due(Hook::Router, request) {
+            request.set_attribute("rogue.half-done", Some("1"))?;
+            self.fail()?;
+        }
+        Ok(None)
+    }
+
     fn on_request(&mut self, request: &mut Request) -> Result<Action<Vec<u8>>, Refusal> {
         if self.is_due(Hook::OnRequest, request) {
             half_done(request)?;

@@ -3,7 +3,8 @@
 use std::sync::OnceLock;
 
 use crate::bindings::exports::portcullis::gateway::{
-    on_error, on_finish, on_request, on_request_body, on_response, on_response_body, plugin,
+    on_error, on_finish, on_request, on_request_body, on_response, on_response_body, plugin, responder,
+    router,
 };
 use crate::bindings::portcullis::gateway::exchange;
 use crate::bindings::portcullis::gateway::types::{Blob, BodySource, Refusal, Reply, Section};
@@ -39,12 +40,26 @@ impl plugin::Guest for Trace {
     }
 }
 
+impl router::Guest for Trace {
+    fn route() -> Option<String> {
+        let order = run("router", &exchange::route());
+        order
+            .filter(|order| order.verb == "route")
+            .map(|order| order.argument)
+    }
+}
+
 impl on_request::Guest for Trace {
     fn handle() -> on_request::Action {
         mark(Section::Request);
         match run("on-request", "") {
             Some(order) if order.verb == "respond" => on_request::Action::Respond(reply(&order)),
             Some(order) if order.verb == "refuse" => on_request::Action::Refuse(refusal(&order)),
+            Some(order) if order.verb == "deny" => on_request::Action::Refuse(Refusal {
+                status: 401,
+                code: "trace-denied".to_owned(),
+                ..refusal(&order)
+            }),
             _ => on_request::Action::Next,
         }
     }
@@ -107,6 +122,20 @@ impl on_finish::Guest for Trace {
             outcome.status, outcome.bytes_in, outcome.bytes_out
         );
         run("on-finish", &detail);
+    }
+}
+
+impl responder::Guest for Trace {
+    fn handle(body: Blob) -> responder::Answer {
+        match run("responder", &shown(&body)) {
+            Some(order) if order.verb == "refuse" => responder::Answer::Refuse(refusal(&order)),
+            Some(order) if order.verb == "reply" => responder::Answer::Reply(reply(&order)),
+            _ => responder::Answer::Reply(Reply {
+                status: 200,
+                headers: Vec::new(),
+                body: BodySource::Bytes(name().as_bytes().to_vec()),
+            }),
+        }
     }
 }
 

@@ -27,12 +27,14 @@ mod bindings {
                 import portcullis:gateway/exchange@0.1.0-draft;
                 import portcullis:gateway/log@0.1.0-draft;
                 export portcullis:gateway/plugin@0.1.0-draft;
+                export portcullis:gateway/router@0.1.0-draft;
                 export portcullis:gateway/on-request@0.1.0-draft;
                 export portcullis:gateway/on-request-body@0.1.0-draft;
                 export portcullis:gateway/on-response@0.1.0-draft;
                 export portcullis:gateway/on-response-body@0.1.0-draft;
                 export portcullis:gateway/on-error@0.1.0-draft;
                 export portcullis:gateway/on-finish@0.1.0-draft;
+                export portcullis:gateway/responder@0.1.0-draft;
             }
         ",
         world: "portcullis:trace/trace",

@@ -26,9 +26,13 @@ pub(crate) struct Hook<'a> {
 
 impl Hook<'_> {
     /// Says that it runs, carries out the edits among its orders in turn, and gives the first order that is none.
+    #[expect(clippy::panic, reason = "a panic is what was ordered")]
     pub(crate) fn run(&self, detail: &str) -> Option<Order> {
         self.say(detail);
         for order in self.orders() {
+            if order.verb == "panic" {
+                panic!("{} panics in {}", self.entry, self.name);
+            }
             let Some(result) = edit(&order) else {
                 return Some(order);
             };
@@ -37,10 +41,12 @@ impl Hook<'_> {
         None
     }
 
-    /// A line of the trace.
+    /// A line of the trace, with the request's `x-row`.
     fn say(&self, detail: &str) {
         let line = format!("trace: {} {} {detail}", self.entry, self.name);
-        log::write(Level::Info, line.trim_end(), &[]);
+        let row = exchange::header(Section::Request, "x-row");
+        let fields: Vec<_> = row.into_iter().map(|row| ("row".to_owned(), row)).collect();
+        log::write(Level::Info, line.trim_end(), &fields);
     }
 
     fn orders(&self) -> Vec<Order> {

@@ -1,0 +1,91 @@
+//! The keys of the configuration, described once: for the JSON Schema that editors read and for
+//! `docs/configuration.md`. Tests prove that the checks ask for the same keys with the same ranges and defaults.
+//!
+//! It refuses to read a configuration.
+
+mod markdown;
+mod schema;
+mod tables;
+
+pub use markdown::markdown;
+pub use schema::schema;
+
+/// A kind of table.
+#[derive(Debug)]
+struct Table {
+    /// Its name in the schema.
+    name: &'static str,
+    /// How it is written.
+    title: &'static str,
+    /// What it is.
+    text: &'static str,
+    /// Its keys, in groups that tables may share.
+    keys: &'static [&'static [Key]],
+}
+
+impl Table {
+    fn keys(&self) -> impl Iterator<Item = &'static Key> {
+        self.keys.iter().copied().flatten()
+    }
+}
+
+/// A key of a table.
+#[derive(Debug)]
+struct Key {
+    name: &'static str,
+    kind: Kind,
+    default: Default,
+    text: &'static str,
+}
+
+/// What a key has when it is absent.
+#[derive(Debug)]
+enum Default {
+    /// It must be there.
+    Required,
+    /// As if this TOML stood there.
+    Value(&'static str),
+    /// In words.
+    Words(&'static str),
+}
+
+/// What a key's value is.
+#[derive(Debug)]
+enum Kind {
+    /// Text; an example that is right.
+    Text(&'static str),
+    /// Text of one of these words.
+    Choice(&'static [&'static str]),
+    /// A span of time between these.
+    Time(&'static str, &'static str),
+    /// An amount of bytes between these.
+    Size(&'static str, &'static str),
+    /// A whole number between these.
+    Number(i64, i64),
+    Flag,
+    /// A list of texts; an example of one.
+    Texts(&'static str),
+    /// A text, or a list of them; an example of one.
+    OneOrMore(&'static str),
+    /// A table of this kind.
+    Table(&'static str),
+    /// A table of tables of this kind, by name.
+    Named(&'static str),
+    /// A list of tables of this kind.
+    Many(&'static str),
+    /// A list of pipeline elements.
+    Pipeline,
+    /// A table of lists of pipeline elements, by name.
+    Pipelines,
+    /// A table of tests of fields, by name.
+    Fields,
+    /// The members of an `any`.
+    Members,
+    /// An upstream's name, or a plugin that answers.
+    Target,
+    /// Whatever the plugin understands.
+    Free,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,167 @@
+//! Every table of the configuration with its keys.
+//!
+//! It refuses to know how they are shown.
+
+mod gateway;
+mod listener;
+mod plugin;
+mod route;
+mod upstream;
+
+use super::Default::{Value, Words};
+use super::Kind::{Many, Named, Pipelines, Table as Of, Texts};
+use super::{Key, Table};
+use gateway::{ACCESS_LOG, GATEWAY, LOG};
+use listener::{LIMITS, LISTENER};
+use plugin::{ALLOW, ANY, BUDGET, OVERRIDES, PLUGIN};
+use route::{FIELD, MATCH, ROUTE};
+use upstream::UPSTREAM;
+
+const DAY: &str = "24h";
+
+/// All tables; the first is the file.
+pub(super) const TABLES: &[Table] = &[
+    Table {
+        name: "file",
+        title: "The file",
+        text: "An included file has the same tables, but neither `gateway` nor `include`.",
+        keys: &[FILE],
+    },
+    Table {
+        name: "gateway",
+        title: "[gateway]",
+        text: "Settings of the process. `admin`, `workers`, `cache-dir` and the logs are read at the start only.",
+        keys: &[GATEWAY],
+    },
+    Table {
+        name: "log",
+        title: "[gateway.log]",
+        text: "The gateway's own log, on standard error.",
+        keys: &[LOG],
+    },
+    Table {
+        name: "access-log",
+        title: "[gateway.access-log]",
+        text: "One line for each exchange. Without the table there is no access log; an empty table turns it on.",
+        keys: &[ACCESS_LOG],
+    },
+    Table {
+        name: "plugin-defaults",
+        title: "[gateway.plugin-defaults]",
+        text: "What plugin entries may use that do not say otherwise.",
+        keys: &[BUDGET],
+    },
+    Table {
+        name: "listener",
+        title: "[listeners.NAME]",
+        text: "An address that requests come in by.",
+        keys: &[LISTENER],
+    },
+    Table {
+        name: "limits",
+        title: "[listeners.NAME.limits]",
+        text: "What a client may send and hold.",
+        keys: &[LIMITS],
+    },
+    Table {
+        name: "plugin",
+        title: "[plugins.NAME]",
+        text: "A plugin entry: a component with a configuration, grants and a budget.",
+        keys: &[PLUGIN, BUDGET],
+    },
+    Table {
+        name: "allow",
+        title: "[plugins.NAME.allow]",
+        text: "What the plugin may do beyond reading and editing the exchange. What it asks for and is not granted is denied.",
+        keys: &[ALLOW],
+    },
+    Table {
+        name: "overrides",
+        title: "{ plugin = \"NAME\", .. }",
+        text: "An entry with overrides, in a pipeline or as an `upstream`: an entry of its own, with its own instances, shared \
+               map and counters. Its name is `NAME@OWNER#INDEX`, where the owner is the listener, the route or `pipelines.LIST`; \
+               all who use a list share its entries. Grants are those of the entry that it starts from.",
+        keys: &[OVERRIDES, BUDGET],
+    },
+    Table {
+        name: "any",
+        title: "{ any = [..] }",
+        text: "A choice, in a pipeline: the entries are tried in order until one lets the request in. What an entry that answers \
+               401 or 403 changed is taken back; the last answer is sent when all refuse.",
+        keys: &[ANY],
+    },
+    Table {
+        name: "route",
+        title: "[[routes]]",
+        text: "Which requests go where. The most specific route wins: an exact host before a wildcard, a longer wildcard before a \
+               shorter one, a whole path before a prefix, a literal segment before a parameter, a longer prefix before a shorter \
+               one, more demands before fewer, then the order of the files. `portcullis explain` shows it.",
+        keys: &[ROUTE],
+    },
+    Table {
+        name: "match",
+        title: "[routes.match]",
+        text: "What a request must be like. All of it must fit; what is absent fits every request.",
+        keys: &[MATCH],
+    },
+    Table {
+        name: "field",
+        title: "{ present = true } or { prefix = \"..\" }",
+        text: "A test of a header field or query parameter, in place of the value that it must have. Exactly one of the keys.",
+        keys: &[FIELD],
+    },
+    Table {
+        name: "upstream",
+        title: "[upstreams.NAME]",
+        text: "Servers that answer alike.",
+        keys: &[UPSTREAM],
+    },
+];
+
+const FILE: &[Key] = &[
+    Key {
+        name: "include",
+        kind: Texts("routes.d/*.toml"),
+        default: Value("[]"),
+        text: "More files of this configuration: paths or patterns (`*`, `?`, `[..]`, `**`), relative to this file. Their tables \
+               are added to those of this file, in the order of their paths; names are unique across all files. Changes of the \
+               files, and new files in their folders, are noticed. At most 1024 files, each of at most 1 MiB, together 32 MiB.",
+    },
+    Key {
+        name: "gateway",
+        kind: Of("gateway"),
+        default: Words("defaults"),
+        text: "Settings of the process.",
+    },
+    Key {
+        name: "listeners",
+        kind: Named("listener"),
+        default: Words("none"),
+        text: "Addresses that requests come in by.",
+    },
+    Key {
+        name: "plugins",
+        kind: Named("plugin"),
+        default: Words("none"),
+        text: "Plugin entries.",
+    },
+    Key {
+        name: "pipelines",
+        kind: Pipelines,
+        default: Words("none"),
+        text: "Named lists: `base = [\"first\", \"second\"]` is put in wherever a pipeline has the element `\"@base\"`. Lists may \
+               name lists, to a depth of 16.",
+    },
+    Key {
+        name: "routes",
+        kind: Many("route"),
+        default: Words("none"),
+        text: "Which requests go where.",
+    },
+    Key {
+        name: "upstreams",
+        kind: Named("upstream"),
+        default: Words("none"),
+        text: "Servers that requests are sent to.",
+    },
+];

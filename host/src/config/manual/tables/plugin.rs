@@ -1,0 +1,130 @@
+//! Plugin entries, their budgets, and elements of pipelines.
+//!
+//! It refuses to know how they are shown.
+
+use super::super::Default::{Required, Value, Words};
+use super::super::Key;
+use super::super::Kind::{Choice, Flag, Free, Members, Number, Size, Table as Of, Text, Texts, Time};
+
+pub(super) const BUDGET: &[Key] = &[
+    Key {
+        name: "max-memory",
+        kind: Size("64KiB", "4GiB"),
+        default: Value("\"64MiB\""),
+        text: "Linear memory of one instance.",
+    },
+    Key {
+        name: "cpu",
+        kind: Time("10us", "1m"),
+        default: Value("\"5ms\""),
+        text: "CPU time for each call of a hook. Above 10 ms the entry runs on a fiber, so that it does not stall its core.",
+    },
+    Key {
+        name: "timeout",
+        kind: Time("1ms", "1h"),
+        default: Value("\"1s\""),
+        text: "Wall time for each call of a hook, waiting included.",
+    },
+    Key {
+        name: "on-fault",
+        kind: Choice(&["reject", "skip"]),
+        default: Value("\"reject\""),
+        text: "What happens to an exchange whose plugin fails: it is answered with 503, or goes on as if the plugin were not there.",
+    },
+    Key {
+        name: "max-body",
+        kind: Size("0B", "4GiB"),
+        default: Value("\"1MiB\""),
+        text: "A body that a hook is shown as a whole, after decoding.",
+    },
+    Key {
+        name: "body-overflow",
+        kind: Choice(&["reject", "skip", "prefix"]),
+        default: Value("\"reject\""),
+        text: "What happens to a longer body: 413 (of a response, 502), the hook is not called, or it is shown the beginning.",
+    },
+    Key {
+        name: "max-decoded-ratio",
+        kind: Number(1, 1_000_000),
+        default: Value("100"),
+        text: "How many times its size a compressed body may become.",
+    },
+    Key {
+        name: "shared",
+        kind: Size("0B", "64GiB"),
+        default: Value("\"4MiB\""),
+        text: "Memory of the entry's shared map.",
+    },
+    Key {
+        name: "max-calls",
+        kind: Number(0, 4_294_967_295),
+        default: Value("0"),
+        text: "An instance is replaced after so many calls; 0 = never.",
+    },
+];
+
+pub(super) const PIPELINE: &str = "Plugins in order. An element is the name of an entry, an entry with overrides, a named list (`\"@base\"`) or \
+                        a choice (`{ any = [..] }`). At most 64 stages, those of the listener, of lists and of choices counted one by one.";
+
+const CONFIG: Key = Key {
+    name: "config",
+    kind: Free,
+    default: Value("{}"),
+    text: "The plugin's own configuration; its README and `portcullis inspect` say what it understands.",
+};
+
+pub(super) const PLUGIN: &[Key] = &[
+    Key {
+        name: "wasm",
+        kind: Text("limiter"),
+        default: Words("the entry's name"),
+        text: "The component: a name in `plugin-dir`, or a path that has a `/` or ends with `.wasm`, relative to the file.",
+    },
+    Key {
+        name: "sha256",
+        kind: Text("0000000000000000000000000000000000000000000000000000000000000000"),
+        default: Words("any"),
+        text: "The digest that the component must have, 64 hexadecimal digits.",
+    },
+    CONFIG,
+    Key {
+        name: "allow",
+        kind: Of("allow"),
+        default: Words("nothing"),
+        text: "Grants.",
+    },
+    Key {
+        name: "allow-fail-open",
+        kind: Flag,
+        default: Value("false"),
+        text: "Lets `on-fault = \"skip\"` apply to a plugin that labels itself `security`.",
+    },
+];
+
+pub(super) const ALLOW: &[Key] = &[Key {
+    name: "attributes",
+    kind: Texts("auth."),
+    default: Value("[]"),
+    text: "Prefixes of reserved attributes that the plugin may write.",
+}];
+
+pub(super) const OVERRIDES: &[Key] = &[
+    Key {
+        name: "plugin",
+        kind: Text("plugin"),
+        default: Required,
+        text: "The entry to start from.",
+    },
+    Key {
+        default: Words("that of the entry"),
+        text: "Replaces the entry's `config` as a whole.",
+        ..CONFIG
+    },
+];
+
+pub(super) const ANY: &[Key] = &[Key {
+    name: "any",
+    kind: Members,
+    default: Required,
+    text: "Two to eight entries, by name or with overrides.",
+}];

@@ -1,0 +1,53 @@
+//! `[upstreams.NAME]`.
+//!
+//! It refuses to know how they are shown.
+
+use super::super::Default::{Required, Value};
+use super::super::Key;
+use super::super::Kind::{Number, Size, Texts, Time};
+use super::DAY;
+
+pub(super) const UPSTREAM: &[Key] = &[
+    Key {
+        name: "endpoints",
+        kind: Texts("127.0.0.1:9001"),
+        default: Required,
+        text: "`host:port`, IPv6 addresses in brackets; at most 1024.",
+    },
+    Key {
+        name: "connect-timeout",
+        kind: Time("1ms", DAY),
+        default: Value("\"5s\""),
+        text: "To make a connection.",
+    },
+    Key {
+        name: "first-byte-timeout",
+        kind: Time("1ms", DAY),
+        default: Value("\"60s\""),
+        text: "From the end of the request to the head of the response.",
+    },
+    Key {
+        name: "idle-timeout",
+        kind: Time("1ms", DAY),
+        default: Value("\"60s\""),
+        text: "Between two pieces of a body.",
+    },
+    Key {
+        name: "max-idle",
+        kind: Number(0, 100_000),
+        default: Value("128"),
+        text: "Kept connections for each worker and endpoint.",
+    },
+    Key {
+        name: "max-idle-time",
+        kind: Time("1ms", DAY),
+        default: Value("\"60s\""),
+        text: "How long an unused connection is kept.",
+    },
+    Key {
+        name: "max-header-bytes",
+        kind: Size("256B", "16MiB"),
+        default: Value("\"64KiB\""),
+        text: "Status line and header fields of a response.",
+    },
+];
