@@ -1,5 +1,6 @@
 //! The plugins that ship, and the examples of their documents.
 
 mod auth_key;
+mod cors;
 mod document;
 mod mock;
