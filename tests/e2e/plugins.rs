@@ -3,4 +3,5 @@
 mod auth_key;
 mod cors;
 mod document;
+mod ip_filter;
 mod mock;
