@@ -5,3 +5,4 @@ mod cors;
 mod document;
 mod ip_filter;
 mod mock;
+mod validate;
