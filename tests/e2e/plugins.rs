@@ -5,4 +5,5 @@ mod cors;
 mod document;
 mod ip_filter;
 mod mock;
+mod request_id;
 mod validate;
