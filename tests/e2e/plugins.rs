@@ -6,4 +6,5 @@ mod document;
 mod ip_filter;
 mod mock;
 mod request_id;
+mod transform;
 mod validate;
