@@ -3,6 +3,7 @@
 mod auth_key;
 mod cors;
 mod document;
+mod error_pages;
 mod ip_filter;
 mod mock;
 mod request_id;
