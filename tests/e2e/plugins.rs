@@ -1,6 +1,7 @@
 //! The plugins that ship, and the examples of their documents.
 
 mod auth_key;
+mod compress;
 mod cors;
 mod document;
 mod error_pages;
