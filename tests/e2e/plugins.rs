@@ -7,6 +7,7 @@ mod document;
 mod error_pages;
 mod ip_filter;
 mod mock;
+mod rate_limit;
 mod request_id;
 mod transform;
 mod validate;

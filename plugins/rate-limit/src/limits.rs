@@ -1,0 +1,150 @@
+//! All limits of an entry together: every one must allow, and what was taken for a request that is refused is given
+//! back. Knows no field and no answer.
+
+use std::time::Duration;
+
+use portcullis::{Problem, Request, log};
+
+use crate::kept::Kept;
+use crate::rule::{Finding, Refused, Rule};
+use crate::tally::{Outcome, Tally};
+
+/// Attribute with the names of the limits that would have refused if they were no shadows.
+const SHADOWED: &str = "limit.shadow";
+
+/// The limits, those of requests at the same time last: their places cannot be given back before the exchange ends.
+#[derive(Debug)]
+pub(crate) struct Limits(Vec<Slot>);
+
+#[derive(Debug)]
+struct Slot {
+    rule: Rule,
+    tally: Tally,
+    /// How the request at hand passed.
+    passed: Option<Outcome>,
+}
+
+/// What becomes of a request.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// It goes on, with what is left of each quota that it took from. None: no limit that clients may know of is for
+    /// this request.
+    Pass(Option<Vec<Kept>>),
+    /// The limit at this place refuses it.
+    Refuse(usize, Refused),
+    /// It lacks a part of the key of the limit at this place.
+    Keyless(usize),
+}
+
+impl Limits {
+    /// Puts those of requests at the same time last.
+    ///
+    /// # Errors
+    /// When their metric cannot be defined.
+    pub(crate) fn new(mut rules: Vec<Rule>) -> Result<Self, Problem> {
+        rules.sort_by_key(Rule::is_of_places);
+        let slots = rules.into_iter().map(|rule| {
+            Ok(Slot {
+                tally: Tally::new(&rule.name)?,
+                rule,
+                passed: None,
+            })
+        });
+        slots.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Counts a refusal by the limit at this place, and gives its name.
+    pub(crate) fn refused(&self, place: usize) -> &str {
+        let Some(slot) = self.0.get(place) else {
+            return "";
+        };
+        slot.tally.count(Outcome::Refused);
+        &slot.rule.name
+    }
+
+    /// The limits in the order in which they are asked.
+    pub(crate) fn rules(&self) -> impl Iterator<Item = &Rule> {
+        self.0.iter().map(|slot| &slot.rule)
+    }
+
+    /// Asks one limit after the other, until one refuses.
+    ///
+    /// # Errors
+    /// Those of the counters; nothing stays taken.
+    pub(crate) fn judge(&mut self, request: &mut Request) -> Result<Decision, Problem> {
+        for slot in &mut self.0 {
+            slot.passed = None;
+            slot.rule.forget();
+        }
+        let decision = self.ask(request);
+        if matches!(decision, Ok(Decision::Pass(_))) {
+            for slot in &self.0 {
+                if let Some(outcome) = slot.passed {
+                    slot.tally.count(outcome);
+                }
+            }
+            return decision;
+        }
+        for slot in &mut self.0 {
+            slot.rule.give_back()?;
+        }
+        decision
+    }
+
+    fn ask(&mut self, request: &mut Request) -> Result<Decision, Problem> {
+        let slots = self.0.len();
+        let mut kept: Option<Vec<Kept>> = None;
+        // The longest wait, and the refusal in its place.
+        let mut wait = (Duration::ZERO, 0, Refused::default());
+        let mut shadows = String::new();
+        for (at, Slot { rule, tally, passed }) in self.0.iter_mut().enumerate() {
+            match (rule.ask(request)?, rule.shadow) {
+                (Finding::Beside, _) => {}
+                (Finding::Keyless, false) => return Ok(Decision::Keyless(at)),
+                (Finding::Refused(refused), false) => return Ok(Decision::Refuse(at, refused)),
+                (Finding::Keyless | Finding::Refused(_), true) => {
+                    tally.count(Outcome::Shadowed);
+                    if !shadows.is_empty() {
+                        shadows.push(',');
+                    }
+                    shadows.push_str(&rule.name);
+                }
+                (Finding::Allowed(_), true) => *passed = Some(Outcome::Allowed),
+                (Finding::Allowed(allowed), false) => {
+                    let kept = kept.get_or_insert_with(|| Vec::with_capacity(slots));
+                    kept.extend(allowed.left.map(|left| Kept::of(at, left)));
+                    *passed = Some(Outcome::Allowed);
+                    if !allowed.wait.is_zero() {
+                        *passed = Some(Outcome::Delayed);
+                    }
+                    if allowed.wait > wait.0 {
+                        let retry = Some(allowed.wait);
+                        let left = allowed.left;
+                        wait = (allowed.wait, at, Refused { left, retry });
+                    }
+                }
+            }
+        }
+        if !shadows.is_empty() {
+            // Without the grant the metric alone tells.
+            let told = request.set_attribute(SHADOWED, Some(&shadows));
+            log::debug!(
+                limits = shadows,
+                told = told.is_ok(),
+                "limits in shadow would have refused"
+            );
+        }
+        let (time, at, refused) = wait;
+        if !time.is_zero()
+            && let Err(problem) = request.delay(time)
+        {
+            log::debug!(
+                wait_ms = time.as_millis(),
+                cause = problem,
+                "a wait is not possible: the request is refused"
+            );
+            return Ok(Decision::Refuse(at, refused));
+        }
+        Ok(Decision::Pass(kept))
+    }
+}
