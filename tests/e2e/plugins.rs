@@ -9,5 +9,6 @@ mod ip_filter;
 mod mock;
 mod rate_limit;
 mod request_id;
+mod router;
 mod transform;
 mod validate;
