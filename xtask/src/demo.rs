@@ -25,7 +25,7 @@ mod trials;
 mod upstream;
 
 /// Names of the demo's upstream servers, in the order of their ports.
-const UPSTREAMS: [&str; 3] = ["orders-1", "orders-2", "users-1"];
+const UPSTREAMS: [&str; 4] = ["orders-1", "orders-2", "users-1", "users-2"];
 
 /// Where the demo listens unless told otherwise.
 const PORT: u16 = 8080;

@@ -37,7 +37,21 @@ impl Answer {
 /// # Errors
 /// No connection, or an answer that does not parse.
 pub(crate) fn get(address: &str, target: &str) -> Result<Answer> {
-    Connection::open(address)?.get(target, &[])
+    Connection::open(address)?.send(&Request {
+        method: "GET",
+        target,
+        headers: &[],
+        body: "",
+    })
+}
+
+/// What is sent; the host and the length of the body are added.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Request<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) target: &'a str,
+    pub(crate) headers: &'a [(&'a str, &'a str)],
+    pub(crate) body: &'a str,
 }
 
 /// A connection that is kept between requests.
@@ -63,15 +77,25 @@ impl Connection {
 
     /// # Errors
     /// A closed or silent connection, or an answer that does not parse; the connection is of no use then.
-    pub(crate) fn get(&mut self, target: &str, headers: &[(&str, &str)]) -> Result<Answer> {
-        let mut head = format!("GET {target} HTTP/1.1\r\nhost: {}\r\n", self.address);
-        for (name, value) in headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
+    pub(crate) fn send(&mut self, request: &Request<'_>) -> Result<Answer> {
+        let Request {
+            method,
+            target,
+            headers,
+            body,
+        } = request;
+        let mut text = format!("{method} {target} HTTP/1.1\r\nhost: {}\r\n", self.address);
+        for (name, value) in *headers {
+            text.push_str(&format!("{name}: {value}\r\n"));
         }
-        head.push_str("\r\n");
+        if !body.is_empty() {
+            text.push_str(&format!("content-length: {}\r\n", body.len()));
+        }
+        text.push_str("\r\n");
+        text.push_str(body);
         self.stream
             .get_mut()
-            .write_all(head.as_bytes())
+            .write_all(text.as_bytes())
             .context("cannot send")?;
         self.answer()
     }

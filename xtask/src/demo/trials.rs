@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use anyhow::{Result, ensure};
 
-use crate::demo::http::{Answer, Connection};
+use crate::demo::http::{Answer, Connection, Request};
 use crate::demo::site::Site;
 use crate::demo::upstream::Upstream;
 use crate::tree::Tree;
@@ -17,11 +17,12 @@ pub(crate) const HELLO: &str = "Hello from a sandboxed plugin";
 pub(crate) struct Trial {
     says: &'static str,
     on: Listener,
-    target: &'static str,
-    header: Option<(&'static str, &'static str)>,
+    request: Request<'static>,
     status: u16,
+    /// Parts of the body.
     contains: &'static [&'static str],
-    lacks: &'static [&'static str],
+    /// Parts of header fields.
+    fields: &'static [(&'static str, &'static str)],
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -30,26 +31,37 @@ enum Listener {
     Admin,
 }
 
+/// A GET of this target with these headers.
+const fn get(target: &'static str, headers: &'static [(&'static str, &'static str)]) -> Request<'static> {
+    Request {
+        method: "GET",
+        target,
+        headers,
+        body: "",
+    }
+}
+
+/// No answer shows it.
+const SECRET: &str = "demo-key";
+
 /// The accepted request, which is the load of `--check`, too.
 pub(crate) const ACCEPTED: Trial = Trial {
     says: "accepted: the upstream learns who called, and never sees the key",
     on: Listener::Public,
-    target: "/orders/7",
-    header: Some(("x-api-key", "alice-demo-key")),
+    request: get("/orders/7", &[("x-api-key", "alice-demo-key")]),
     status: 200,
-    contains: &["\"x-consumer\": \"alice\""],
-    lacks: &["alice-demo-key"],
+    contains: &["\"x-consumer\": \"alice\"", "\"x-request-id\""],
+    fields: &[("x-request-id", "")],
 };
 
 /// The refused request, which shows a change of the plugin, too.
 const REFUSED: Trial = Trial {
-    says: "refused by a plugin: no key",
+    says: "refused: neither of the two kinds of key",
     on: Listener::Public,
-    target: "/orders/7",
-    header: None,
+    request: get("/orders/7", &[]),
     status: 401,
     contains: &["key-missing"],
-    lacks: &[],
+    fields: &[("content-type", "application/problem+json"), ("x-request-id", "")],
 };
 
 /// All of them, in the order to try them.
@@ -57,60 +69,145 @@ pub(crate) const TRIALS: &[Trial] = &[
     ACCEPTED,
     REFUSED,
     Trial {
-        says: "a route without plugins",
+        says: "accepted by the other plugin of `any`",
         on: Listener::Public,
-        target: "/users/1",
-        header: None,
+        request: get("/orders/7", &[("x-partner-key", "acme-demo-key")]),
         status: 200,
-        contains: &["\"upstream\": \"users-1\""],
-        lacks: &[],
+        contains: &["\"x-consumer\": \"acme\""],
+        fields: &[],
+    },
+    Trial {
+        says: "refused: the body is not what the schema says, with pointers to what is wrong",
+        on: Listener::Public,
+        request: Request {
+            method: "POST",
+            target: "/orders",
+            headers: &[
+                ("x-api-key", "bob-demo-key"),
+                ("content-type", "application/json"),
+            ],
+            body: r#"{"item": "rope", "count": 0}"#,
+        },
+        status: 400,
+        contains: &["validation-failed", "/count"],
+        fields: &[("content-type", "application/problem+json")],
+    },
+    Trial {
+        says: "three a minute for each client; then 429 with Retry-After",
+        on: Listener::Public,
+        request: get("/search?q=rope", &[]),
+        status: 200,
+        contains: &["\"target\": \"/search?q=rope\""],
+        fields: &[("x-ratelimit-limit", "3"), ("ratelimit", "r=2")],
+    },
+    Trial {
+        says: "the canary: this header, or one client in ten",
+        on: Listener::Public,
+        request: get("/users/1", &[("x-canary", "always")]),
+        status: 200,
+        contains: &["\"upstream\": \"users-2\""],
+        fields: &[],
+    },
+    Trial {
+        says: "moved",
+        on: Listener::Public,
+        request: get("/old/7", &[]),
+        status: 308,
+        contains: &[],
+        fields: &[("location", "/orders/7")],
+    },
+    Trial {
+        says: "not from this address",
+        on: Listener::Public,
+        request: get("/internal", &[]),
+        status: 403,
+        contains: &["ip-denied"],
+        fields: &[("content-type", "application/problem+json")],
     },
     Trial {
         says: "answered by a plugin, no upstream involved",
         on: Listener::Public,
-        target: "/hello",
-        header: None,
+        request: get("/hello", &[]),
         status: 200,
         contains: &[HELLO],
-        lacks: &[],
+        fields: &[],
     },
     Trial {
-        says: "no such route",
+        says: "compressed",
         on: Listener::Public,
-        target: "/nowhere",
-        header: None,
+        request: get("/catalogue", &[("accept-encoding", "br")]),
+        status: 200,
+        contains: &[],
+        fields: &[("content-encoding", "br"), ("vary", "accept-encoding")],
+    },
+    Trial {
+        says: "a browser's preflight (CORS)",
+        on: Listener::Public,
+        request: Request {
+            method: "OPTIONS",
+            target: "/catalogue",
+            headers: &[
+                ("origin", "https://shop.example.com"),
+                ("access-control-request-method", "PUT"),
+            ],
+            body: "",
+        },
+        status: 204,
+        contains: &[],
+        fields: &[("access-control-allow-origin", "https://shop.example.com")],
+    },
+    Trial {
+        says: "no such route, as a page for people",
+        on: Listener::Public,
+        request: get("/nowhere", &[("accept", "text/html")]),
         status: 404,
-        contains: &["no-route"],
-        lacks: &[],
+        contains: &["<!doctype html>", "no-route"],
+        fields: &[("content-type", "text/html")],
     },
     Trial {
         says: "what runs, and how it is",
         on: Listener::Admin,
-        target: "/status",
-        header: None,
+        request: get("/status", &[]),
         status: 200,
         contains: &["auth-key", "mock"],
-        lacks: &["alice-demo-key"],
+        fields: &[],
     },
     Trial {
         says: "metrics for Prometheus",
         on: Listener::Admin,
-        target: "/metrics",
-        header: None,
+        request: get("/metrics", &[]),
         status: 200,
         contains: &["portcullis_"],
-        lacks: &["alice-demo-key"],
+        fields: &[],
     },
 ];
 
 impl Trial {
     /// The line for a shell.
     fn curl(&self, site: &Site) -> String {
-        let header = self
-            .header
-            .map(|(name, value)| format!(" -H '{name}: {value}'"))
-            .unwrap_or_default();
-        format!("curl -i http://{}{}{header}", self.address(site), self.target)
+        let Request {
+            method,
+            target,
+            headers,
+            body,
+        } = self.request;
+        let mut line = String::from("curl -i");
+        if method != "GET" && body.is_empty() {
+            line.push_str(&format!(" -X {method}"));
+        }
+        // In quotes where a shell would make something else of it.
+        let quote = if target.contains('?') { "'" } else { "" };
+        line.push_str(&format!(" {quote}http://{}{target}{quote}", self.address(site)));
+        for (name, value) in headers {
+            line.push_str(&format!(" -H '{name}: {value}'"));
+        }
+        if !body.is_empty() {
+            line.push_str(&format!(" -d '{body}'"));
+        }
+        if headers.contains(&("accept-encoding", "br")) {
+            line.push_str(" -o /dev/null -D -");
+        }
+        line
     }
 
     /// `HOST:PORT` it goes to.
@@ -126,38 +223,27 @@ impl Trial {
     /// # Errors
     /// A connection that fails, or another answer than expected.
     pub(crate) fn run(&self, connection: &mut Connection) -> Result<()> {
-        let headers: Vec<_> = self.header.into_iter().collect();
-        self.judge(&connection.get(self.target, &headers)?)
+        self.judge(&connection.send(&self.request)?)
     }
 
     fn judge(&self, answer: &Answer) -> Result<()> {
-        let what = format!("{} ({})", self.target, self.says);
+        let what = format!("{} ({})", self.request.target, self.says);
+        let body = &answer.body;
         ensure!(
             answer.status == self.status,
-            "{what}: {} instead of {}\n{}",
+            "{what}: {} instead of {}\n{body}",
             answer.status,
-            self.status,
-            answer.body
+            self.status
         );
         for part in self.contains {
-            ensure!(
-                answer.body.contains(part),
-                "{what}: no `{part}` in\n{}",
-                answer.body
-            );
+            ensure!(body.contains(part), "{what}: no `{part}` in\n{body}");
         }
-        for part in self.lacks {
-            ensure!(
-                !answer.body.contains(part),
-                "{what}: `{part}` in\n{}",
-                answer.body
-            );
-        }
-        if self.status >= 400 {
-            ensure!(
-                answer.header("content-type") == Some("application/problem+json"),
-                "{what}: not a problem document (RFC 9457)"
-            );
+        ensure!(!body.contains(SECRET), "{what}: a secret in\n{body}");
+        for (name, part) in self.fields {
+            let found = answer
+                .header(name)
+                .is_some_and(|value| value.to_ascii_lowercase().contains(part));
+            ensure!(found, "{what}: no `{part}` in the field `{name}`");
         }
         Ok(())
     }
