@@ -1,16 +1,31 @@
-//! Work that takes its time and gives way: reading the configuration, loading plugins, building tables. It runs on threads
-//! of low priority, for a machine whose cores are all at work has none left for it. It refuses to know what the work is.
+//! Work that takes its time and gives way: reading the configuration, loading plugins, building tables. While there is
+//! traffic it runs on threads of low priority, for a machine whose cores are all at work has none left for it. It refuses
+//! to know what the work is.
 
 use std::cell::Cell;
 
 /// How far such a thread stands back (`nice`, -20 to 19): about a tenth of the share of a worker.
 const NICENESS: i32 = 10;
 
+/// What the work competes with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Beside {
+    /// Nothing yet: the gateway starts, and everybody waits for it.
+    Nobody,
+    /// Requests.
+    Traffic,
+}
+
 /// Runs `work`; none if its thread died.
-pub(super) async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+pub(super) async fn aside<T: Send + 'static>(
+    beside: Beside,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
     let log = super::current_log();
     let done = tokio::task::spawn_blocking(move || {
-        stand_back();
+        if beside == Beside::Traffic {
+            stand_back();
+        }
         super::logged(&log, work)
     });
     match done.await {

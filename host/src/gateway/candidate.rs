@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::aside::aside;
+use super::aside::{Beside, aside};
 use super::generation::Generation;
 use super::view::Instances;
 use crate::config::Config;
@@ -30,8 +30,9 @@ impl Candidate {
         config: Config,
         number: u64,
         workers: usize,
+        beside: Beside,
     ) -> Option<(Registry, Self)> {
-        aside(move || {
+        aside(beside, move || {
             let candidate = Self::new(&mut registry, config, number, workers);
             (registry, candidate)
         })

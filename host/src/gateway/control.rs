@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::aside::aside;
+use super::aside::{Beside, aside};
 use super::candidate::Candidate;
 use super::files::Files;
 use super::generation::Generation;
@@ -146,7 +146,7 @@ impl Control {
             })
             .collect::<Result<Vec<_>, StartError>>()?;
 
-        let (registry, candidate) = Candidate::build(registry, config, 1, count)
+        let (registry, candidate) = Candidate::build(registry, config, 1, count, Beside::Nobody)
             .await
             .ok_or(StartError::Ended)?;
         candidate.generation.warn_of_routers();
@@ -254,7 +254,7 @@ impl Control {
             .extract_if(.., |generation| Arc::strong_count(generation) == 1)
             .collect();
         if !unused.is_empty() {
-            aside(move || drop(unused)).await;
+            aside(Beside::Traffic, move || drop(unused)).await;
         }
     }
 
@@ -266,7 +266,7 @@ impl Control {
             return;
         };
         let loading = Arc::clone(&before);
-        let loaded = aside(move || {
+        let loaded = aside(Beside::Traffic, move || {
             let config = files.load(Some(&loading.config));
             (files, config)
         });
@@ -294,7 +294,7 @@ impl Control {
             return;
         };
         let number = self.generation.number + 1;
-        let built = Candidate::build(registry, config, number, self.workers.len()).await;
+        let built = Candidate::build(registry, config, number, self.workers.len(), Beside::Traffic).await;
         let Some((registry, candidate)) = built else {
             tracing::error!("loading ended unexpectedly; reloads are off until the gateway is restarted");
             return;
