@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::aside::{Beside, aside};
+use super::aside::Aside;
 use super::generation::Generation;
 use super::view::Instances;
 use crate::config::Config;
@@ -30,13 +30,13 @@ impl Candidate {
         config: Config,
         number: u64,
         workers: usize,
-        beside: Beside,
+        aside: &Aside,
     ) -> Option<(Registry, Self)> {
-        aside(beside, move || {
+        let build = move || {
             let candidate = Self::new(&mut registry, config, number, workers);
             (registry, candidate)
-        })
-        .await
+        };
+        aside.run(build).await
     }
 
     fn new(registry: &mut Registry, config: Config, number: u64, workers: usize) -> Self {

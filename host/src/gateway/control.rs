@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::aside::{Beside, aside};
+use super::aside::Aside;
 use super::candidate::Candidate;
 use super::files::Files;
 use super::generation::Generation;
@@ -71,6 +71,7 @@ struct Worker {
 }
 
 struct Control {
+    aside: Aside,
     files: Option<Files>,
     telemetry: Arc<Telemetry>,
     stores: Arc<Stores>,
@@ -146,11 +147,13 @@ impl Control {
             })
             .collect::<Result<Vec<_>, StartError>>()?;
 
-        let (registry, candidate) = Candidate::build(registry, config, 1, count, Beside::Nobody)
+        let aside = Aside::start().map_err(StartError::Thread)?;
+        let (registry, candidate) = Candidate::build(registry, config, 1, count, &aside)
             .await
             .ok_or(StartError::Ended)?;
         candidate.generation.warn_of_routers();
         let mut control = Self {
+            aside,
             files: Some(files),
             generation: Arc::clone(&candidate.generation),
             retired: Vec::new(),
@@ -164,6 +167,7 @@ impl Control {
             admin: None,
         };
         control.apply(candidate, opened, began).await;
+        control.aside.stand_back().await;
         let mut admin = None;
         if let Some((address, sockets)) = admin_socket {
             admin = Some(address);
@@ -254,7 +258,7 @@ impl Control {
             .extract_if(.., |generation| Arc::strong_count(generation) == 1)
             .collect();
         if !unused.is_empty() {
-            aside(Beside::Traffic, move || drop(unused)).await;
+            self.aside.run(move || drop(unused)).await;
         }
     }
 
@@ -266,7 +270,7 @@ impl Control {
             return;
         };
         let loading = Arc::clone(&before);
-        let loaded = aside(Beside::Traffic, move || {
+        let loaded = self.aside.run(move || {
             let config = files.load(Some(&loading.config));
             (files, config)
         });
@@ -294,7 +298,7 @@ impl Control {
             return;
         };
         let number = self.generation.number + 1;
-        let built = Candidate::build(registry, config, number, self.workers.len(), Beside::Traffic).await;
+        let built = Candidate::build(registry, config, number, self.workers.len(), &self.aside).await;
         let Some((registry, candidate)) = built else {
             tracing::error!("loading ended unexpectedly; reloads are off until the gateway is restarted");
             return;
