@@ -72,6 +72,36 @@ pub fn to_bytes(text: String) -> Option<Vec<u8>> {
     text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect()
 }
 
+/// The weight of an element of `Accept` or one of its kin by its parameters, `q` among them (RFC 9110 section 12.4.2), in
+/// thousandths; 1000 without one. None when it is no weight.
+#[must_use]
+pub fn weight<'a>(parameters: impl IntoIterator<Item = &'a str>) -> Option<u16> {
+    let mut weight = 1000;
+    for parameter in parameters {
+        if let Some((name, value)) = parameter.split_once('=')
+            && name.trim().eq_ignore_ascii_case("q")
+        {
+            weight = thousandths(value.trim())?;
+        }
+    }
+    Some(weight)
+}
+
+/// A `qvalue` in thousandths.
+fn thousandths(text: &str) -> Option<u16> {
+    let (whole, digits) = text.split_once('.').unwrap_or((text, ""));
+    if digits.len() > 3 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let padded = digits.bytes().chain(*b"000").take(3);
+    let fraction = padded.fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0'));
+    match (whole, fraction) {
+        ("0", fraction) => Some(fraction),
+        ("1", 0) => Some(1000),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,5 +139,23 @@ mod tests {
         for bad in [" a", "a\t", "a\r\nb: c", "\0", "\u{7f}", "\u{20ac}"] {
             assert!(!is_value(bad), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn weights_are_in_thousandths() {
+        for (text, weight) in [
+            ("0", 0),
+            ("1", 1000),
+            ("0.", 0),
+            ("0.5", 500),
+            ("0.05", 50),
+            ("0.123", 123),
+            ("1.000", 1000),
+        ] {
+            assert_eq!(thousandths(text), Some(weight), "{text}");
+        }
+        assert_eq!(weight(["level=1", " Q = 0.5 ", "q"]), Some(500));
+        assert_eq!(weight([]), Some(1000));
+        assert_eq!(weight(["q=2"]), None);
     }
 }

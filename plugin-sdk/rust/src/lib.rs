@@ -33,6 +33,7 @@ pub mod hooks;
 mod host;
 pub mod log;
 pub mod metrics;
+pub mod percent;
 mod plugin;
 pub mod prelude;
 mod problem;

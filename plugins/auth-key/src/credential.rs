@@ -1,5 +1,6 @@
 //! A key as a request carries it, and how it is taken out of the request. Knows no consumer.
 
+use portcullis::percent::decode;
 use portcullis::{Problem, Request, headers};
 
 /// A key that a request carries.
@@ -35,8 +36,8 @@ impl Presented {
         let mut keys = Vec::new();
         for pair in query.split('&') {
             let (field, value) = pair.split_once('=').unwrap_or((pair, ""));
-            if decode(field) == name.as_bytes() {
-                keys.push(decode(value));
+            if *decode(field) == *name.as_bytes() {
+                keys.push(decode(value).into_owned());
             } else {
                 rest.push(pair);
             }
@@ -64,35 +65,6 @@ impl Presented {
                 request.set_target(&path)
             }
         }
-    }
-}
-
-/// Percent-decoding (RFC 3986 section 2.1); an escape that is none stays as it is.
-fn decode(text: &str) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((byte, tail)) = rest.split_first() {
-        match (byte, tail) {
-            (b'%', [high, low, after @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-                bytes.push(nibble(*high) << 4 | nibble(*low));
-                rest = after;
-            }
-            _ => {
-                bytes.push(*byte);
-                rest = tail;
-            }
-        }
-    }
-    bytes
-}
-
-/// The value of a hexadecimal digit.
-fn nibble(digit: u8) -> u8 {
-    match digit {
-        b'0'..=b'9' => digit - b'0',
-        b'a'..=b'f' => digit - b'a' + 10,
-        b'A'..=b'F' => digit - b'A' + 10,
-        _ => 0,
     }
 }
 

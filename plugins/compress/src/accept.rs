@@ -1,6 +1,7 @@
 //! Which coding a client prefers: `Accept-Encoding` by RFC 9110 section 12.5.3. Knows codings and weights, no body.
 
 use portcullis::Headers;
+use portcullis::headers::weight;
 
 use crate::coding::Coding;
 
@@ -66,30 +67,7 @@ fn choose(weights: &[(&str, u16)], offered: &[Coding]) -> Accepted {
 fn parse(element: &str) -> Option<(&str, u16)> {
     let mut parts = element.split(';').map(str::trim);
     let name = parts.next().filter(|name| !name.is_empty())?;
-    let mut weight = 1000;
-    for part in parts {
-        if let Some((key, value)) = part.split_once('=')
-            && key.trim().eq_ignore_ascii_case("q")
-        {
-            weight = thousandths(value.trim())?;
-        }
-    }
-    Some((name, weight))
-}
-
-/// A `qvalue` (RFC 9110 section 12.4.2) in thousandths.
-fn thousandths(text: &str) -> Option<u16> {
-    let (whole, digits) = text.split_once('.').unwrap_or((text, ""));
-    if digits.len() > 3 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let padded = digits.bytes().chain(*b"000").take(3);
-    let fraction = padded.fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0'));
-    match (whole, fraction) {
-        ("0", fraction) => Some(fraction),
-        ("1", 0) => Some(1000),
-        _ => None,
-    }
+    Some((name, weight(parts)?))
 }
 
 /// Whether a comma-separated list has this element, in any case.

@@ -1,6 +1,8 @@
 //! Which form of an answer a client prefers: `Accept` by RFC 9110 section 12.5.1. Knows media ranges and weights, no
 //! page.
 
+use portcullis::headers::weight;
+
 use crate::config::Form;
 
 /// At most so many ranges are looked at; no client means more.
@@ -55,18 +57,10 @@ impl<'a> Range<'a> {
     fn parse(text: &'a str) -> Option<Self> {
         let mut parts = split(text, ';').map(str::trim);
         let (kind, subtype) = parts.next()?.split_once('/')?;
-        let mut weight = 1000;
-        for part in parts {
-            if let Some((name, value)) = part.split_once('=')
-                && name.trim().eq_ignore_ascii_case("q")
-            {
-                weight = thousandths(value.trim())?;
-            }
-        }
         Some(Self {
             kind,
             subtype,
-            weight,
+            weight: weight(parts)?,
         })
     }
 
@@ -96,21 +90,6 @@ impl<'a> Range<'a> {
 fn is_json(subtype: &str) -> bool {
     let lower = subtype.to_ascii_lowercase();
     lower == "json" || lower.ends_with("+json")
-}
-
-/// A `qvalue` (RFC 9110 section 12.4.2) in thousandths.
-fn thousandths(text: &str) -> Option<u16> {
-    let (whole, digits) = text.split_once('.').unwrap_or((text, ""));
-    if digits.len() > 3 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let padded = digits.bytes().chain(*b"000").take(3);
-    let fraction = padded.fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0'));
-    match (whole, fraction) {
-        ("0", fraction) => Some(fraction),
-        ("1", 0) => Some(1000),
-        _ => None,
-    }
 }
 
 /// Splits where the separator stands outside of a quoted string (RFC 9110 section 5.6.4).
@@ -230,21 +209,6 @@ mod tests {
         for weight in ["2", "1.001", "0.1234", "-1", ".5", "0.x", ""] {
             let accept = format!("text/html;q={weight}, text/plain;q=0.1");
             assert_eq!(chosen(&accept, Form::Problem), Form::Text, "{accept}");
-        }
-    }
-
-    #[test]
-    fn weights_are_in_thousandths() {
-        for (text, weight) in [
-            ("0", 0),
-            ("1", 1000),
-            ("0.", 0),
-            ("0.5", 500),
-            ("0.05", 50),
-            ("0.123", 123),
-            ("1.000", 1000),
-        ] {
-            assert_eq!(thousandths(text), Some(weight), "{text}");
         }
     }
 

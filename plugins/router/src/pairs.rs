@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use portcullis::headers;
+use portcullis::{headers, percent};
 
 /// Bytes as text: UTF-8, or else each byte as one character.
 pub(crate) fn text(bytes: &[u8]) -> Cow<'_, str> {
@@ -36,34 +36,12 @@ pub(crate) fn parameters(query: &str) -> impl Iterator<Item = (Cow<'_, [u8]>, Co
     })
 }
 
-/// Percent-decoding; an escape that is none stays as it is.
+/// The bytes of a name or value, a `+` as a space.
 fn decoded(text: &str) -> Cow<'_, [u8]> {
-    if !text.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
-        return Cow::Borrowed(text.as_bytes());
+    if text.contains('+') {
+        return Cow::Owned(percent::decode(&text.replace('+', " ")).into_owned());
     }
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((byte, tail)) = rest.split_first() {
-        rest = tail;
-        match (byte, tail) {
-            (b'%', [high, low, after @ ..]) => match (digit(*high), digit(*low)) {
-                (Some(high), Some(low)) => {
-                    bytes.push(high << 4 | low);
-                    rest = after;
-                }
-                _ => bytes.push(b'%'),
-            },
-            (b'+', _) => bytes.push(b' '),
-            _ => bytes.push(*byte),
-        }
-    }
-    Cow::Owned(bytes)
-}
-
-/// The value of a hexadecimal digit.
-fn digit(byte: u8) -> Option<u8> {
-    let value = char::from(byte).to_digit(16)?;
-    u8::try_from(value).ok()
+    percent::decode(text)
 }
 
 #[cfg(test)]

@@ -44,38 +44,12 @@ pub(crate) fn decode_form(text: &str) -> String {
 
 /// The text without escapes. An escape that is none stays; bytes that are no UTF-8 become U+FFFD.
 pub(crate) fn decode(text: &str) -> String {
-    if !text.contains('%') {
-        return text.to_owned();
-    }
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((byte, tail)) = rest.split_first() {
-        match (byte, tail) {
-            (b'%', [high, low, after @ ..]) if is_escape(Some(tail)) => {
-                bytes.push(nibble(*high) << 4 | nibble(*low));
-                rest = after;
-            }
-            _ => {
-                bytes.push(*byte);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    String::from_utf8_lossy(&portcullis::percent::decode(text)).into_owned()
 }
 
 /// Whether what follows a `%` makes an escape of it.
 fn is_escape(after: Option<&[u8]>) -> bool {
     matches!(after, Some([high, low, ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit())
-}
-
-fn nibble(digit: u8) -> u8 {
-    match digit {
-        b'0'..=b'9' => digit - b'0',
-        b'a'..=b'f' => digit - b'a' + 10,
-        b'A'..=b'F' => digit - b'A' + 10,
-        _ => 0,
-    }
 }
 
 fn digit(nibble: u8) -> char {
