@@ -38,16 +38,11 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// A pipeline of `stages` in front of an upstream or of `responder`.
+    /// A pipeline of `stages` in front of an upstream or of `responder`. Each range of `groups` is the stages of one `any`:
+    /// one of them has to let the request pass, and one without `on-request` cannot say so and counts as not available.
+    /// The ranges are in order and do not overlap.
     #[must_use]
-    pub fn new(stages: Vec<Stage>, responder: Option<Stage>) -> Rc<Self> {
-        Self::grouped(stages, Vec::new(), responder)
-    }
-
-    /// The same, where each range of `groups` is the stages of one `any`: one of them has to let the request pass, and one
-    /// without `on-request` cannot say so and counts as not available. The ranges are in order and do not overlap.
-    #[must_use]
-    pub fn grouped(mut stages: Vec<Stage>, groups: Vec<Range<usize>>, responder: Option<Stage>) -> Rc<Self> {
+    pub fn new(mut stages: Vec<Stage>, groups: Vec<Range<usize>>, responder: Option<Stage>) -> Rc<Self> {
         for stage in groups.iter().flat_map(Clone::clone) {
             if let Some(stage) = stages.get_mut(stage).filter(|stage| !stage.has(Hook::OnRequest)) {
                 stage.pool = None;
@@ -84,12 +79,6 @@ impl Pipeline {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.stages.is_empty() && self.responder.is_none()
-    }
-
-    /// A plugin answers in place of an upstream.
-    #[must_use]
-    pub fn has_responder(&self) -> bool {
-        self.responder.is_some()
     }
 
     /// Stages, without the responder.

@@ -12,3 +12,10 @@ mod request_id;
 mod router;
 mod transform;
 mod validate;
+
+use portcullis_tests::Answer;
+
+/// Status and code of an error answer.
+fn refused(answer: &Answer) -> (u16, String) {
+    (answer.status, answer.problem())
+}

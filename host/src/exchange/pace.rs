@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::edit::request_phase;
 use super::journal::Edit;
-use super::{EditError, Exchange, Phase, request_phase};
+use super::{EditError, Exchange, Phase};
 
 /// Longest wait that one hook may ask for, where no deadline is nearer.
 pub const MAX_PAUSE: Duration = Duration::from_secs(300);

@@ -2,6 +2,8 @@
 
 use std::net::Ipv4Addr;
 
+use http::Method;
+use http::header::HeaderValue;
 use proptest::prelude::*;
 
 use super::*;

@@ -104,7 +104,7 @@ impl Maker {
                     }
                 }
                 let responder = responder.and_then(|entry| self.stages.get(entry).cloned());
-                Pipeline::grouped(list, groups, responder)
+                Pipeline::new(list, groups, responder)
             });
         Rc::clone(made)
     }

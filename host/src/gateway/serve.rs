@@ -283,30 +283,20 @@ async fn send(
 async fn stopped(ending: &mut Ending, stop: Stop) -> Payload {
     let unrouted = ending.at.route.is_none();
     let run = ending.run();
+    let stop = match stop {
+        // The listener's pipeline runs for "no route", too.
+        Stop::Fail(problem) if unrouted && problem.kind == ErrorKind::NoRoute => {
+            run.request_heads().await.err().unwrap_or(Stop::Fail(problem))
+        }
+        stop => stop,
+    };
     let problem = match stop {
+        Stop::Fail(problem) => problem,
         Stop::Respond(reply, below) => {
             let payload = run.accept(*reply);
             match run.response(payload, below).await {
                 Ok(payload) => return payload,
                 Err(problem) => problem,
-            }
-        }
-        Stop::Fail(problem) => {
-            // The listener's pipeline runs for "no route", too.
-            if unrouted && problem.kind == ErrorKind::NoRoute {
-                match run.request_heads().await {
-                    Ok(()) => problem,
-                    Err(Stop::Fail(problem)) => problem,
-                    Err(Stop::Respond(reply, below)) => {
-                        let payload = run.accept(*reply);
-                        match run.response(payload, below).await {
-                            Ok(payload) => return payload,
-                            Err(problem) => problem,
-                        }
-                    }
-                }
-            } else {
-                problem
             }
         }
     };
@@ -367,11 +357,7 @@ fn answer(mut ending: Box<Ending>, mut payload: Payload) -> Response<Tail> {
     } else {
         None
     };
-    let tail = match order {
-        Some(order) => Tail::captured(payload, ending, order),
-        None => Tail::new(payload, ending),
-    };
-    let mut response = Response::new(tail);
+    let mut response = Response::new(Tail::new(payload, ending, order));
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response

@@ -30,38 +30,24 @@ struct Copying {
 }
 
 impl Tail {
-    /// The body of `ending`'s exchange.
+    /// The body of `ending`'s exchange, copied for the stages that asked.
     #[must_use]
-    pub(super) fn new(payload: Payload, ending: Box<Ending>) -> Self {
-        let mut tail = Self {
-            payload,
-            ending: Some(ending),
-            copy: None,
-        };
-        if tail.is_end_stream() {
-            tail.end();
-        }
-        tail
-    }
-
-    /// The same, copied for the stages that asked.
-    #[must_use]
-    pub(super) fn captured(payload: Payload, mut ending: Box<Ending>, order: CaptureOrder) -> Self {
-        let capture = match &payload {
-            // Bytes at hand need no copy.
-            Payload::Full(bytes) => {
+    pub(super) fn new(payload: Payload, mut ending: Box<Ending>, order: Option<CaptureOrder>) -> Self {
+        let copy = order.and_then(|order| {
+            if let Payload::Full(bytes) = &payload {
+                // Bytes at hand need no copy.
                 ending.run().captured(Side::Response, bytes.clone());
-                None
+                return None;
             }
-            Payload::Upstream(_) | Payload::Chained(..) => Some(Box::new(Copying {
+            Some(Box::new(Copying {
                 capture: Capture::new(order.max),
                 when_client_leaves: order.when_client_leaves,
-            })),
-        };
+            }))
+        });
         let mut tail = Self {
             payload,
             ending: Some(ending),
-            copy: capture,
+            copy,
         };
         if tail.is_end_stream() {
             tail.end();

@@ -307,11 +307,11 @@ impl Worker {
         let connection = builder(listener).serve_connection(io, service);
         let id = self.next_connection.get();
         self.next_connection.set(id + 1);
-        let (worker, driver, driven) = (Rc::clone(self), Rc::clone(self), Rc::clone(&conn));
+        let (worker, driven) = (Rc::clone(self), Rc::clone(&conn));
         let stats = self.telemetry.listener(self.index, name);
         stats.opened();
         let task = tokio::task::spawn_local(async move {
-            let _gone = Gone { worker, id, stats };
+            let gone = Gone { worker, id, stats };
             let mut connection = pin!(connection);
             let mut told = false;
             let end = std::future::poll_fn(|cx| {
@@ -325,7 +325,7 @@ impl Worker {
                 tracing::debug!(%error, "a connection ended early");
             }
             if let Some(unparsed) = driven.unparsed() {
-                driver.note_unparsed(unparsed, peer.ip(), driven.since());
+                gone.worker.note_unparsed(unparsed, peer.ip(), driven.since());
             }
         });
         let tracked = Connection {

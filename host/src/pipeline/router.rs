@@ -15,7 +15,7 @@ impl Pipeline {
     pub fn of_routers(entries: Vec<Stage>) -> Option<Rc<Self>> {
         let mut routers = entries;
         routers.retain(|stage| !stage.is_available() || stage.has(Hook::Router));
-        (!routers.is_empty()).then(|| Self::new(routers, None))
+        (!routers.is_empty()).then(|| Self::new(routers, Vec::new(), None))
     }
 }
 

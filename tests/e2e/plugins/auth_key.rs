@@ -1,8 +1,9 @@
 //! Plugin `auth-key`, end to end.
 
-use portcullis_tests::{Answer, Gateway, Request, Upstream};
+use portcullis_tests::{Gateway, Request, Upstream};
 
 use super::document;
+use super::refused;
 
 const README: &str = include_str!("../../../plugins/auth-key/README.md");
 
@@ -28,10 +29,6 @@ fn builder(main: &Upstream, keys: &str, config: &str) -> portcullis_tests::Gatew
             upstream = "main"
             "#,
         )
-}
-
-fn refused(answer: &Answer) -> (u16, String) {
-    (answer.status, answer.problem())
 }
 
 #[tokio::test]

@@ -1,8 +1,9 @@
 //! Plugin `transform`, end to end.
 
-use portcullis_tests::{Answer, Gateway, GatewayBuilder, Request, Upstream};
+use portcullis_tests::{Gateway, GatewayBuilder, Request, Upstream};
 
 use super::document;
+use super::refused;
 
 const README: &str = include_str!("../../../plugins/transform/README.md");
 
@@ -22,10 +23,6 @@ fn builder(main: &Upstream, config: &str) -> GatewayBuilder {
             upstream = "main"
             "#,
         )
-}
-
-fn refused(answer: &Answer) -> (u16, String) {
-    (answer.status, answer.problem())
 }
 
 #[tokio::test]

@@ -4,10 +4,11 @@ use std::io::Write as _;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use portcullis_tests::{Answer, Gateway, GatewayBuilder, Request, Upstream};
+use portcullis_tests::{Gateway, GatewayBuilder, Request, Upstream};
 use serde_json::{Value, json};
 
 use super::document;
+use super::refused;
 
 const README: &str = include_str!("../../../plugins/validate/README.md");
 
@@ -39,10 +40,6 @@ fn id_of(side: &str, more: &str) -> String {
 
 fn post(target: &str, body: impl Into<Vec<u8>>) -> Request {
     Request::post(target, body).header("content-type", "application/json")
-}
-
-fn refused(answer: &Answer) -> (u16, String) {
-    (answer.status, answer.problem())
 }
 
 fn expect(status: u16, code: &str) -> (u16, String) {
