@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Version};
+use http::{HeaderMap, HeaderValue, Version};
 use tokio::time::Instant;
 
 pub use self::attributes::Attributes;
@@ -106,6 +106,8 @@ pub struct Exchange {
     pub request_body: Seen,
     /// Text that all plugins see.
     pub attributes: Attributes,
+    /// Protocols that the client asks to go over to; once it is forwarded, those that the route allows.
+    pub upgrade: Option<HeaderValue>,
     /// Upstream chosen by a hook (index into [`Names::upstreams`]).
     pub upstream: Option<u32>,
     /// The error being answered.
@@ -148,6 +150,7 @@ impl Exchange {
             response_trailers: None,
             request_body: Seen::None,
             attributes: Attributes::default(),
+            upgrade: None,
             upstream: None,
             error: None,
             answered_by: UpstreamView::default(),
@@ -291,6 +294,10 @@ impl Exchange {
                     .to_owned(),
             ),
             "request.body" => Some(self.request_body.as_str().to_owned()),
+            "request.upgrade" => self
+                .upgrade
+                .as_ref()
+                .map(|protocols| to_text(protocols.as_bytes())),
             "request.id" => Some(RequestId::of(self.id).to_string()),
             "http.version" => Some(match self.request.version {
                 Version::HTTP_10 => "1.0".to_owned(),

@@ -15,6 +15,7 @@ mod routes;
 mod serve;
 mod sockets;
 mod tail;
+mod upgrade;
 mod view;
 mod worker;
 

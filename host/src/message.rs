@@ -17,3 +17,5 @@ pub mod host;
 pub mod path;
 pub mod problem;
 pub mod survey;
+pub mod upgrade;
+pub mod via;

@@ -4,11 +4,13 @@
 mod body;
 mod connection;
 mod listen;
+mod tunnel;
 mod unparsed;
 mod watched;
 
 pub use self::body::{ClientBody, ClientBodyError, RequestBody};
 pub use self::connection::{Conn, Phase, Times};
 pub use self::listen::{BindError, Listening, Socket, bind, bind_beside};
+pub use self::tunnel::{Carried, TunnelEnd, tie};
 pub use self::unparsed::Unparsed;
 pub use self::watched::Watched;

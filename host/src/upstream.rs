@@ -21,6 +21,7 @@ mod settings;
 mod stream;
 mod timer;
 mod trailers;
+mod upgraded;
 mod upload;
 
 pub use body::ResponseBody;
@@ -29,6 +30,7 @@ pub use failure::{BodyLength, Failure, FailureKind, RetrySafety};
 pub use pool::EndpointStats;
 pub use request::RequestHead;
 pub use settings::{Endpoint, Settings};
+pub use upgraded::Upgraded;
 
 #[cfg(test)]
 mod tests;

@@ -16,10 +16,13 @@ mod limits;
 mod paths;
 mod peer;
 mod routing;
+mod semantics;
 mod shutdown;
 mod streaming;
 mod timeouts;
 mod unparsed;
+mod upgrades;
+mod websocket;
 
 /// One worker, so that there is one pool of connections, and one route for everything. `keys` are further keys of
 /// the upstream.

@@ -43,6 +43,7 @@ pub mod message;
 pub mod patience;
 pub mod request;
 pub mod upstream;
+pub mod websocket;
 pub mod wire;
 
 pub use crate::client::{Answer, Connection};

@@ -12,6 +12,7 @@ mod reach;
 mod route;
 mod rule;
 mod unused;
+mod upgrade;
 mod upstream;
 
 use super::model::{Gateway, Listener, PluginEntry, Route, Upstream};

@@ -3,6 +3,7 @@
 //! It refuses to know how the file looked, except for the place of each part.
 
 mod pipeline;
+mod upgrade;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -18,6 +19,7 @@ use super::plugin_config::PluginConfig;
 use crate::route::Rule;
 
 pub use pipeline::{Element, Step};
+pub use upgrade::Upgrades;
 
 /// A whole configuration that passed every check.
 #[derive(Debug)]
@@ -61,6 +63,8 @@ pub struct Gateway {
     pub plugin_defaults: Budget,
     /// `routers`: indices into [`Config::plugins`], asked in this order before the route table, each at most once.
     pub routers: Vec<usize>,
+    /// `via`: the name that this gateway goes by in `Via`, default `portcullis`; absent = it adds none.
+    pub via: Option<Arc<str>>,
 }
 
 /// `[gateway.log]`: the gateway's own log, on standard error.
@@ -263,6 +267,8 @@ pub struct Route {
     pub timeout: Option<Duration>,
     /// `max-body`: a request body in bytes; absent = the listener's limit.
     pub max_body: Option<u64>,
+    /// `upgrades` and `upgrade-idle-timeout`.
+    pub upgrades: Upgrades,
     /// Where it is written.
     pub origin: Origin,
 }
@@ -286,6 +292,7 @@ impl fmt::Debug for Route {
             .field("target", &self.target)
             .field("timeout", &self.timeout)
             .field("max_body", &self.max_body)
+            .field("upgrades", &self.upgrades)
             .field("origin", &self.origin)
             .finish_non_exhaustive()
     }

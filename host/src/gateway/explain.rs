@@ -42,7 +42,7 @@ impl Generation {
     /// there is no such listener.
     #[must_use]
     pub fn explain(&self, listener: usize, peer: IpAddr, request: request::Parts) -> Option<Explained> {
-        let door = Door::of(self.config.listeners.get(listener)?);
+        let door = Door::of(self.config.listeners.get(listener)?, None);
         let routing = self.tables.get(listener)?;
         let taken = intake(request, &door, &Peer::new(peer, &door.trusted));
         let mut explained = Explained {

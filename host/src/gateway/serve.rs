@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::CONTENT_LENGTH;
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -16,8 +16,10 @@ use super::ending::Ending;
 use super::intake::intake;
 use super::routers;
 use super::tail::Tail;
+use super::upgrade;
 use super::view::{RouteAt, UpstreamView, View};
 use super::worker::Worker;
+use crate::abi::Reply;
 use crate::exchange::{Exchange, ResponseHead, Seen, Side, UpstreamView as AnsweredBy};
 use crate::ids::RequestId;
 use crate::message::forwarded::Peer;
@@ -39,6 +41,8 @@ pub(super) struct Client {
     pub peer: Peer,
     /// The listener that accepted it.
     pub listener: Arc<str>,
+    /// The tunnel that the connection becomes.
+    pub tunnel: upgrade::Slot,
 }
 
 /// Serves one request.
@@ -56,7 +60,11 @@ pub(super) async fn serve(
     let (parts, incoming) = request.into_parts();
     let (mut ending, refused) = begin(&client, view, listener, parts, started);
     if !incoming.is_end_stream() {
-        ending.run().x().request_body = Seen::Unread;
+        client.conn.expect_body();
+        let x = ending.run().x();
+        x.request_body = Seen::Unread;
+        // What came behind the head would have to be the body first.
+        x.upgrade = None;
     }
     let refused = match (&ending.view.routers, refused) {
         (Some(_), refused) => Box::pin(routers::ask(&mut ending, refused)).await.err(),
@@ -71,7 +79,7 @@ pub(super) async fn serve(
         Ok(payload) => payload,
         Err(stop) => Box::pin(stopped(&mut ending, stop)).await,
     };
-    Ok(answer(ending, payload))
+    Ok(answer(ending, payload, &client.tunnel))
 }
 
 /// Routes the request and sets up its exchange.
@@ -101,7 +109,9 @@ fn begin(
         .refused
         .or_else(|| at.route.is_none().then_some(ErrorKind::NoRoute));
     let id = RequestId::next().get();
+    let last_hop = taken.last_hop;
     let mut exchange = Box::new(Exchange::new(id, started, taken.client_ip, taken.head, names));
+    exchange.upgrade = taken.upgrade;
     exchange.raw_target = taken.raw_target;
     exchange.separators = own.door.separators;
     let pipeline = match view.route(at) {
@@ -124,7 +134,17 @@ fn begin(
         run,
     );
     ending.asked_for_head = asked_for_head;
+    ending.last_hop = last_hop;
+    ending.closes = refused.is_some_and(doubts_what_follows);
     (Box::new(ending), refused)
+}
+
+/// Why a request was refused lets doubt where the next one would begin.
+fn doubts_what_follows(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::ConnectRefused | ErrorKind::UnsupportedTransferEncoding
+    )
 }
 
 /// The way of an exchange that nothing stops.
@@ -157,14 +177,28 @@ async fn exchange(client: &Client, ending: &mut Ending, incoming: Incoming) -> R
     }
     let chosen = run.x().upstream.or(target);
     match chosen {
-        Some(upstream) => forward(ending, upstream, body).await,
+        Some(_) if ending.last_hop => Err(Stop::Respond(Box::new(own_answer()), ending.run().reached())),
+        Some(upstream) => {
+            upgrade::settle(ending)?;
+            forward(ending, upstream, body).await
+        }
         None => {
+            let run = ending.run();
             let whole = run.whole_request(body).await?;
             let reply = run.respond(whole).await?;
             let payload = run.accept(reply);
             let reached = run.reached();
             Ok(run.response(payload, reached).await?)
         }
+    }
+}
+
+/// The answer to OPTIONS where the gateway is the last that may see it (RFC 9110 section 7.6.2).
+fn own_answer() -> Reply {
+    Reply {
+        status: StatusCode::OK,
+        headers: http::HeaderMap::new(),
+        body: bytes::Bytes::new(),
     }
 }
 
@@ -247,6 +281,8 @@ async fn send(
         // One that is no text is refused by the client.
         authority: x.request.authority.to_str().unwrap_or("\0"),
         headers: &x.request.headers,
+        upgrade: x.upgrade.as_ref(),
+        via: target.via.as_ref().map(|via| via.of(x.request.version)),
     };
     let sent = Instant::now();
     let until = Until {
@@ -329,11 +365,14 @@ fn fitted(head: &mut ResponseHead, payload: Payload, asked_for_head: bool, sent_
 }
 
 /// Puts head and body together. The exchange keeps what `on-finish` hooks and the log read.
-fn answer(mut ending: Box<Ending>, mut payload: Payload) -> Response<Tail> {
+fn answer(mut ending: Box<Ending>, mut payload: Payload, tunnel: &upgrade::Slot) -> Response<Tail> {
     ending.answered = true;
-    let asked_for_head = ending.asked_for_head;
+    let (asked_for_head, closes) = (ending.asked_for_head, ending.closes);
+    ending.run().settle();
+    if let Some(response) = upgrade::switch(&mut ending, &mut payload, tunnel) {
+        return response;
+    }
     let run = ending.run();
-    run.settle();
     let keeps = run.has_finish();
     let x = run.x();
     let sent_as_head = x.request.method == Method::HEAD;
@@ -360,5 +399,9 @@ fn answer(mut ending: Box<Ending>, mut payload: Payload) -> Response<Tail> {
     let mut response = Response::new(Tail::new(payload, ending, order));
     *response.status_mut() = status;
     *response.headers_mut() = headers;
+    if closes {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
     response
 }

@@ -11,6 +11,7 @@ use super::intake::Door;
 use super::routes::{Maker, RouteView, Routes};
 use crate::config::Upstream;
 use crate::exchange::Names;
+use crate::message::via::Via;
 use crate::net::Times;
 use crate::pipeline::{Pipeline, Stage};
 use crate::plugin::{Instance, Pool, Slot, Warmer};
@@ -75,6 +76,8 @@ pub(super) struct UpstreamView {
     pub cluster: Rc<Cluster>,
     /// This worker's counters.
     pub stats: Arc<UpstreamStats>,
+    /// What the gateway adds to `Via`.
+    pub via: Option<Via>,
     settings: Upstream,
 }
 
@@ -97,7 +100,9 @@ impl View {
     #[must_use]
     pub(super) fn new(generation: Arc<Generation>, mut parts: Parts<'_>) -> Rc<Self> {
         let config = Arc::clone(&generation.config);
-        let upstreams: Vec<_> = config.upstreams.iter().map(|u| upstream(u, &parts)).collect();
+        let via = config.gateway.via.as_deref().and_then(Via::new);
+        let upstreams = config.upstreams.iter().map(|u| upstream(u, via.as_ref(), &parts));
+        let upstreams: Vec<_> = upstreams.collect();
         let names = Names {
             upstreams: upstreams.iter().map(|u| Arc::from(&*u.name)).collect(),
         };
@@ -129,7 +134,7 @@ impl View {
             name: Arc::clone(&l.name),
             routes: Routes::new(routing.routes.len()),
             none: maker.no_route(&generation, Some(index)),
-            door: Door::of(l),
+            door: Door::of(l, config.gateway.via.as_ref()),
             times: Times {
                 keep_alive: l.limits.keep_alive,
                 header: l.limits.header_timeout,
@@ -204,7 +209,7 @@ fn pool(slot: &Slot, parts: &mut Parts<'_>) -> Option<Rc<Pool>> {
     })
 }
 
-fn upstream(config: &Upstream, parts: &Parts<'_>) -> UpstreamView {
+fn upstream(config: &Upstream, via: Option<&Via>, parts: &Parts<'_>) -> UpstreamView {
     let kept = parts.before.and_then(|view| {
         view.upstreams
             .iter()
@@ -237,6 +242,7 @@ fn upstream(config: &Upstream, parts: &Parts<'_>) -> UpstreamView {
         name: Arc::clone(&config.name),
         cluster,
         stats: parts.telemetry.upstream(parts.worker, &config.name),
+        via: via.cloned(),
         settings: config.clone(),
     }
 }

@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use super::view::{Instances, Parts, View};
 use crate::abi::Outcome;
 use crate::config::Listener;
 use crate::message::forwarded::Peer;
-use crate::net::{Conn, Listening, Socket, Watched};
+use crate::net::{Conn, Listening, Phase, Socket, Watched};
 use crate::pipeline::Run;
 use crate::plugin::Warmer;
 use crate::telemetry::{AccessBuffer, ListenerStats, Telemetry};
@@ -301,9 +301,11 @@ impl Worker {
             conn: Rc::clone(&conn),
             peer: Peer::new(peer.ip(), trusted),
             listener: Arc::clone(name),
+            tunnel: RefCell::default(),
         });
+        let served = Rc::clone(&client);
         let io = TokioIo::new(stream);
-        let service = service_fn(move |request| serve(Rc::clone(&client), request));
+        let service = service_fn(move |request| serve(Rc::clone(&served), request));
         let connection = builder(listener).serve_connection(io, service);
         let id = self.next_connection.get();
         self.next_connection.set(id + 1);
@@ -312,17 +314,22 @@ impl Worker {
         stats.opened();
         let task = tokio::task::spawn_local(async move {
             let gone = Gone { worker, id, stats };
-            let mut connection = pin!(connection);
+            let mut connection = connection;
             let mut told = false;
             let end = std::future::poll_fn(|cx| {
                 driven.driven_by(cx.waker());
+                let mut connection = Pin::new(&mut connection);
                 if driven.is_draining() && !std::mem::replace(&mut told, driven.is_draining()) {
                     connection.as_mut().graceful_shutdown();
                 }
-                connection.as_mut().poll(cx)
+                connection.poll(cx)
             });
             if let Err(error) = end.await {
                 tracing::debug!(%error, "a connection ended early");
+            } else if let Some(tunnel) = client.tunnel.take() {
+                driven.enter(Phase::Tunnel);
+                let parts = connection.into_parts();
+                return Box::pin(tunnel.run(parts.io.into_inner(), parts.read_buf)).await;
             }
             if let Some(unparsed) = driven.unparsed() {
                 gone.worker.note_unparsed(unparsed, peer.ip(), driven.since());

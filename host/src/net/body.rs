@@ -80,14 +80,14 @@ impl Body for ClientBody {
                     }
                 }
                 if self.inner.is_end_stream() {
-                    self.conn.copied();
+                    self.conn.ended_body();
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(ClientBodyError::Broken(error)))),
             Poll::Ready(None) => {
                 self.conn.got_body();
-                self.conn.copied();
+                self.conn.ended_body();
                 Poll::Ready(None)
             }
             Poll::Pending if self.conn.is_expired() => Poll::Ready(Some(Err(ClientBodyError::Stalled))),

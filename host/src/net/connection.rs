@@ -26,6 +26,8 @@ pub enum Phase {
     Body,
     /// The client to read what was written.
     Writing,
+    /// Nothing that the sweep could judge: it carries another protocol.
+    Tunnel,
 }
 
 /// How long each phase may last.
@@ -47,6 +49,7 @@ pub struct Conn {
     expired: Cell<bool>,
     received: Cell<u64>,
     copy: RefCell<Option<Capture>>,
+    unread: Cell<bool>,
     unflushed: Cell<bool>,
     unparsed: Cell<Option<Unparsed>>,
     draining: Cell<bool>,
@@ -63,6 +66,7 @@ impl Conn {
             expired: Cell::new(false),
             received: Cell::new(0),
             copy: RefCell::new(None),
+            unread: Cell::new(false),
             unflushed: Cell::new(false),
             unparsed: Cell::new(None),
             draining: Cell::new(false),
@@ -151,8 +155,19 @@ impl Conn {
         }
     }
 
+    /// The current request has a body.
+    pub fn expect_body(&self) {
+        self.unread.set(true);
+    }
+
+    /// The client has not been read to the end of the last request's body.
+    pub(super) fn is_unread(&self) -> bool {
+        self.unread.get()
+    }
+
     /// The body has ended as it should.
-    pub(super) fn copied(&self) {
+    pub(super) fn ended_body(&self) {
+        self.unread.set(false);
         if let Some(copy) = &mut *self.copy.borrow_mut() {
             copy.complete();
         }
@@ -167,6 +182,7 @@ impl Conn {
     /// A request's head is complete.
     pub fn begin_request(&self, now: Instant) {
         self.received.set(0);
+        self.unread.set(false);
         self.enter_at(Phase::Busy, now);
     }
 
@@ -217,7 +233,7 @@ impl Conn {
             Phase::Idle => age > times.keep_alive,
             Phase::Head => age > times.header,
             Phase::Writing => age > times.body,
-            Phase::Busy => false,
+            Phase::Busy | Phase::Tunnel => false,
             Phase::Body if age > times.body => {
                 // First the exchange is told, so that it can answer 408; if that does not end it, the
                 // next sweep does.

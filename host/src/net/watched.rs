@@ -2,6 +2,7 @@
 //! the form of the gateway's errors. It refuses to know requests.
 
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -12,6 +13,9 @@ use tokio::net::TcpStream;
 
 use super::{Conn, Phase, unparsed};
 
+/// Reads between two turns of other connections.
+const LINGER_READS: usize = 64;
+
 /// A client's stream that keeps its [`Conn`] up to date.
 #[derive(Debug)]
 pub struct Watched {
@@ -20,6 +24,8 @@ pub struct Watched {
     blocked: Option<Phase>,
     /// What is sent in place of what the parser wrote.
     own: Bytes,
+    /// The sending side has ended, and the client is read to its end.
+    lingers: bool,
 }
 
 impl Watched {
@@ -31,6 +37,7 @@ impl Watched {
             conn,
             blocked: None,
             own: Bytes::new(),
+            lingers: false,
         }
     }
 
@@ -42,7 +49,7 @@ impl Watched {
 
     fn wrote(&mut self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match (&result, self.blocked) {
-            (Poll::Pending, None) => {
+            (Poll::Pending, None) if self.conn.phase() != Phase::Tunnel => {
                 self.blocked = Some(self.conn.phase());
                 self.conn.enter(Phase::Writing);
             }
@@ -68,6 +75,34 @@ impl Watched {
         self.conn.refuse(unparsed);
         self.own = answer;
         true
+    }
+
+    /// Reads over what the client is still sending behind the last answer: closed with unread bytes, the connection would
+    /// be reset, and the answer perhaps be lost with it (RFC 9112 section 9.6). Ready when the client has ended, or at once
+    /// when nothing is owed; one that goes on has as long as for a head.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut space = [MaybeUninit::uninit(); 4 << 10];
+        for _ in 0..LINGER_READS {
+            let mut unread = ReadBuf::uninit(&mut space);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut unread) {
+                Poll::Ready(Ok(())) if !unread.filled().is_empty() => self.linger(),
+                Poll::Pending if self.conn.is_draining() => return Poll::Ready(()),
+                Poll::Pending if self.conn.is_unread() => {
+                    self.linger();
+                    return Poll::Pending;
+                }
+                Poll::Pending if self.lingers => return Poll::Pending,
+                Poll::Ready(_) | Poll::Pending => return Poll::Ready(()),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn linger(&mut self) {
+        if !std::mem::replace(&mut self.lingers, true) {
+            self.conn.enter(Phase::Head);
+        }
     }
 
     /// Writes what stands in for the parser's answer.
@@ -138,6 +173,9 @@ impl AsyncWrite for Watched {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_own(cx))?;
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        if !self.lingers {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+        }
+        self.poll_linger(cx).map(Ok)
     }
 }

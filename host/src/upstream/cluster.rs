@@ -149,7 +149,7 @@ impl Cluster {
             let mut wait = Await::default();
             let settings = &*self.settings;
             let result =
-                poll_fn(|cx| wait.poll_head(&mut lease.connection, &mut upload, head.method, settings, cx));
+                poll_fn(|cx| wait.poll_head(&mut lease.connection, &mut upload, &head, settings, cx));
             let fault = match result.await {
                 Ok(found) => {
                     lease.connection.extend(until.end);

@@ -96,6 +96,11 @@ impl Connection {
         })
     }
 
+    /// The stream and what was read ahead: the connection is one of HTTP no more.
+    pub(super) fn into_stream(self) -> (Stream, BytesMut) {
+        (self.stream, self.read)
+    }
+
     /// Makes the connection ready for an exchange.
     pub(super) fn start(&mut self, deadline: Option<Instant>) {
         self.deadline = deadline;

@@ -167,6 +167,11 @@ impl Lease {
         &self.ticket.0
     }
 
+    /// The connection, and what counts it as in flight.
+    pub(super) fn give_up(self) -> (Box<Connection>, Ticket) {
+        (self.connection, self.ticket)
+    }
+
     /// Ends the exchange and keeps the connection for the next one.
     pub(super) fn keep(self) {
         let Self {

@@ -42,7 +42,8 @@ pub(super) fn write(out: &mut Vec<u8>, trailers: &HeaderMap) {
 }
 
 /// Whether a field must not stand in a trailer section: what frames or routes the message, modifies the request,
-/// authenticates, controls caches, or says how to read the content (RFC 9110 section 6.5.1).
+/// authenticates, controls caches, or says how to read the content (RFC 9110 section 6.5.1); and what only this
+/// gateway says of the client.
 fn is_forbidden(name: &HeaderName) -> bool {
     const FORBIDDEN: [HeaderName; 33] = [
         header::AGE,
@@ -79,7 +80,12 @@ fn is_forbidden(name: &HeaderName) -> bool {
         header::WARNING,
         header::WWW_AUTHENTICATE,
     ];
-    FORBIDDEN.contains(name) || matches!(name.as_str(), "keep-alive" | "proxy-connection")
+    FORBIDDEN.contains(name)
+        || matches!(
+            name.as_str(),
+            "forwarded" | "keep-alive" | "proxy-connection" | "x-real-ip"
+        )
+        || name.as_str().starts_with("x-forwarded-")
 }
 
 #[cfg(test)]

@@ -99,6 +99,15 @@ kinds! {
         "The request's fields are too many or too long for the listener.";
     ConnectRefused, "connect-refused", NOT_IMPLEMENTED, Client, "CONNECT refused",
         "The gateway is no forward proxy and opens no tunnels.";
+    TraceRefused, "trace-refused", NOT_IMPLEMENTED, Client, "TRACE refused",
+        "The gateway sends no request back as its answer, for it holds what the gateway and its plugins have added.";
+    UnsupportedTransferEncoding, "unsupported-transfer-encoding", NOT_IMPLEMENTED, Client,
+        "Unsupported transfer encoding",
+        "The request body has a transfer coding other than chunks (RFC 9112 section 6.1).";
+    ExpectationFailed, "expectation-failed", EXPECTATION_FAILED, Client, "Expectation failed",
+        "The request expects something other than leave to send its body (RFC 9110 section 10.1.1).";
+    LoopDetected, "loop-detected", LOOP_DETECTED, Gateway, "Loop detected",
+        "The request has passed this gateway too often: a route leads back to it (RFC 9110 section 7.6.3).";
     UpgradeRefused, "upgrade-refused", NOT_IMPLEMENTED, Client, "Upgrade refused",
         "The request asks for a protocol that the route does not pass on.";
     InternalError, "internal-error", INTERNAL_SERVER_ERROR, Gateway, "Internal error",

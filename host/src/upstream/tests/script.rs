@@ -197,6 +197,8 @@ where
         target: "/",
         authority: "test",
         headers: &headers,
+        upgrade: None,
+        via: None,
     };
     cluster.send(head, body, None).await
 }

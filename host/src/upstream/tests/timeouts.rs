@@ -39,6 +39,8 @@ async fn get_by(
         target: "/",
         authority: "test",
         headers: &headers,
+        upgrade: None,
+        via: None,
     };
     cluster.send(head, Empty::new(), Some(deadline)).await
 }
@@ -378,6 +380,8 @@ async fn within(
         target: "/",
         authority: "test",
         headers: &headers,
+        upgrade: None,
+        via: None,
     };
     let until = Until {
         end,
