@@ -13,6 +13,7 @@ mod fields;
 mod framing;
 mod hosts;
 mod limits;
+mod malformed;
 mod paths;
 mod peer;
 mod routing;
