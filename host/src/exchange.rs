@@ -4,6 +4,7 @@
 
 mod attributes;
 mod capture;
+mod compact;
 mod edit;
 mod field;
 mod head;

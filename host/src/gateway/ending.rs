@@ -12,7 +12,7 @@ use super::worker::Worker;
 use crate::abi::Outcome;
 use crate::exchange::Side;
 use crate::net::Conn;
-use crate::pipeline::Run;
+use crate::pipeline::{Payload, Run};
 use crate::telemetry::stats::End;
 use crate::telemetry::{Finished, RouteStats};
 
@@ -37,6 +37,8 @@ pub(super) struct Ending {
     pub asked_for_head: bool,
     /// What follows on the connection is not to be read as a request.
     pub closes: bool,
+    /// The client sends its body only when it is told to.
+    pub awaits_leave: bool,
     /// The request may not be forwarded.
     pub last_hop: bool,
     /// Bytes of the response's body that were sent.
@@ -75,6 +77,7 @@ impl Ending {
             answered: false,
             asked_for_head: false,
             closes: false,
+            awaits_leave: false,
             last_hop: false,
             sent: 0,
             complete: false,
@@ -99,6 +102,13 @@ impl Ending {
     #[must_use]
     pub(super) fn started(&self) -> Instant {
         self.started
+    }
+
+    /// An answer of the gateway's own comes in place of leave to send the body: nobody knows whether the client sends it
+    /// nevertheless (RFC 9110 section 10.1.1).
+    #[must_use]
+    pub(super) fn withholds_leave(&self, payload: &Payload) -> bool {
+        self.awaits_leave && self.conn.is_unread() && matches!(payload, Payload::Full(_))
     }
 
     /// Takes the exchange out, to be ended elsewhere by [`over`].

@@ -77,6 +77,8 @@ pub(super) struct Intake {
     pub host: Option<String>,
     /// The protocols that it asks to go over to.
     pub upgrade: Option<HeaderValue>,
+    /// The client sends its body only when it is told to.
+    pub awaits_leave: bool,
     /// `Max-Forwards` says that the gateway is to answer it.
     pub last_hop: bool,
     /// Why the request is refused, if it is.
@@ -190,6 +192,7 @@ pub(super) fn intake(parts: request::Parts, door: &Door, peer: &Peer) -> Intake 
         raw_target,
         host: lowered,
         upgrade: hop.upgrade.filter(|_| version == Version::HTTP_11),
+        awaits_leave: hop.expectation == Expectation::Continue,
         last_hop: forwards == Forwards::Over,
         refused,
     }

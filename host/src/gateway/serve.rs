@@ -109,7 +109,7 @@ fn begin(
         .refused
         .or_else(|| at.route.is_none().then_some(ErrorKind::NoRoute));
     let id = RequestId::next().get();
-    let last_hop = taken.last_hop;
+    let (last_hop, awaits_leave) = (taken.last_hop, taken.awaits_leave);
     let mut exchange = Box::new(Exchange::new(id, started, taken.client_ip, taken.head, names));
     exchange.upgrade = taken.upgrade;
     exchange.raw_target = taken.raw_target;
@@ -135,6 +135,7 @@ fn begin(
     );
     ending.asked_for_head = asked_for_head;
     ending.last_hop = last_hop;
+    ending.awaits_leave = awaits_leave;
     ending.closes = refused.is_some_and(doubts_what_follows);
     (Box::new(ending), refused)
 }
@@ -367,7 +368,10 @@ fn fitted(head: &mut ResponseHead, payload: Payload, asked_for_head: bool, sent_
 /// Puts head and body together. The exchange keeps what `on-finish` hooks and the log read.
 fn answer(mut ending: Box<Ending>, mut payload: Payload, tunnel: &upgrade::Slot) -> Response<Tail> {
     ending.answered = true;
-    let (asked_for_head, closes) = (ending.asked_for_head, ending.closes);
+    let (asked_for_head, closes) = (
+        ending.asked_for_head,
+        ending.closes || ending.withholds_leave(&payload),
+    );
     ending.run().settle();
     if let Some(response) = upgrade::switch(&mut ending, &mut payload, tunnel) {
         return response;

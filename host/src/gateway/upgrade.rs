@@ -20,7 +20,7 @@ use crate::message::problem::{ErrorKind, Problem};
 use crate::message::upgrade;
 use crate::net::{Carried, TunnelEnd, tie};
 use crate::pipeline::{Payload, Run};
-use crate::telemetry::RouteStats;
+use crate::telemetry::{ListenerStats, RouteStats};
 use crate::upstream::Upgraded;
 
 /// The protocol that cannot be done without where it is asked for.
@@ -97,10 +97,11 @@ pub(super) fn switch(ending: &mut Box<Ending>, payload: &mut Payload, slot: &Slo
 impl Switched {
     /// Carries bytes between the client and the upstream to the end of both directions. `early` came from the client
     /// before it was told of the switch. Any pair of byte streams will do.
-    pub(super) async fn run<C>(self: Box<Self>, client: C, early: Bytes)
+    pub(super) async fn run<C>(self: Box<Self>, client: C, early: Bytes, stats: &ListenerStats)
     where
         C: AsyncRead + AsyncWrite + Unpin,
     {
+        let _counted = Counted::new(stats);
         let Self {
             upstream,
             idle,
@@ -109,6 +110,22 @@ impl Switched {
         let end = tie(client, upstream, early, idle, &open.carried).await;
         tracing::debug!(?end, "a tunnel has ended");
         open.end = Some(end);
+    }
+}
+
+/// A tunnel as the listener counts it, until it is dropped.
+struct Counted<'a>(&'a ListenerStats);
+
+impl<'a> Counted<'a> {
+    fn new(stats: &'a ListenerStats) -> Self {
+        stats.upgraded();
+        Self(stats)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.tunnel_closed();
     }
 }
 

@@ -329,7 +329,8 @@ impl Worker {
             } else if let Some(tunnel) = client.tunnel.take() {
                 driven.enter(Phase::Tunnel);
                 let parts = connection.into_parts();
-                return Box::pin(tunnel.run(parts.io.into_inner(), parts.read_buf)).await;
+                let (client, early) = (parts.io.into_inner(), parts.read_buf);
+                return Box::pin(tunnel.run(client, early, &gone.stats)).await;
             }
             if let Some(unparsed) = driven.unparsed() {
                 gone.worker.note_unparsed(unparsed, peer.ip(), driven.since());

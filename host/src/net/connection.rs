@@ -161,7 +161,8 @@ impl Conn {
     }
 
     /// The client has not been read to the end of the last request's body.
-    pub(super) fn is_unread(&self) -> bool {
+    #[must_use]
+    pub fn is_unread(&self) -> bool {
         self.unread.get()
     }
 

@@ -21,7 +21,9 @@ impl Run {
     /// configuration that was replaced long ago.
     pub fn let_go(&mut self) {
         self.pipeline = self.pipeline.only_finish(self.reached());
-        self.x().deadline = None;
+        let x = self.x();
+        x.deadline = None;
+        x.compact();
     }
 
     /// Keeps the copy of a body for them.

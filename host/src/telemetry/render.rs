@@ -162,6 +162,12 @@ impl Telemetry {
         each(doc, names::LISTENER_OPEN, "listener", &listeners, |sum| {
             sum.opened.saturating_sub(sum.closed)
         });
+        each(doc, names::LISTENER_UPGRADED, "listener", &listeners, |sum| {
+            sum.upgraded
+        });
+        each(doc, names::LISTENER_TUNNELS, "listener", &listeners, |sum| {
+            sum.upgraded.saturating_sub(sum.tunnels_closed)
+        });
         each(doc, names::LISTENER_REFUSED, "listener", &listeners, |sum| {
             sum.refused
         });

@@ -198,9 +198,21 @@ pub struct ListenerStats {
     opened: Counter,
     closed: Counter,
     refused: Counter,
+    upgraded: Counter,
+    tunnels_closed: Counter,
 }
 
 impl ListenerStats {
+    /// A connection has gone over to another protocol.
+    pub fn upgraded(&self) {
+        self.upgraded.add(1);
+    }
+
+    /// Such a connection ended.
+    pub fn tunnel_closed(&self) {
+        self.tunnels_closed.add(1);
+    }
+
     /// A connection was accepted.
     pub fn opened(&self) {
         self.opened.add(1);
@@ -223,6 +235,8 @@ pub(super) struct ListenerSum {
     pub(super) opened: u64,
     pub(super) closed: u64,
     pub(super) refused: u64,
+    pub(super) upgraded: u64,
+    pub(super) tunnels_closed: u64,
 }
 
 impl ListenerSum {
@@ -231,6 +245,8 @@ impl ListenerSum {
         self.closed += stats.closed.get();
         self.opened += stats.opened.get();
         self.refused += stats.refused.get();
+        self.tunnels_closed += stats.tunnels_closed.get();
+        self.upgraded += stats.upgraded.get();
     }
 }
 

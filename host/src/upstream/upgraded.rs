@@ -25,7 +25,11 @@ pub struct Upgraded {
 impl Upgraded {
     pub(super) fn new(lease: Lease, protocol: HeaderValue) -> Self {
         let (connection, ticket) = lease.give_up();
-        let (stream, ahead) = connection.into_stream();
+        let (stream, mut ahead) = connection.into_stream();
+        if ahead.is_empty() {
+            // Not even its memory is needed.
+            ahead = BytesMut::new();
+        }
         Self {
             protocol,
             ahead,

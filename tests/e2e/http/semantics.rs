@@ -67,6 +67,8 @@ async fn leave_to_send_a_body_is_given_only_when_somebody_will_read_it() {
     client.send(WAITS).await;
     let head = client.head().await;
     assert!(head.starts_with("HTTP/1.1 401 "), "{head}");
+    // Whether the client sends its body nevertheless, nobody knows.
+    assert!(head.contains("\r\nconnection: close\r\n"), "{head}");
     assert!(upstream.requests().is_empty());
     gateway.shutdown().await;
 
@@ -75,6 +77,7 @@ async fn leave_to_send_a_body_is_given_only_when_somebody_will_read_it() {
     client.send(WAITS).await;
     let head = client.head().await;
     assert!(head.starts_with("HTTP/1.1 502 "), "{head}");
+    assert!(head.contains("\r\nconnection: close\r\n"), "{head}");
     gateway.shutdown().await;
 }
 

@@ -78,7 +78,7 @@ impl ShutdownNow for Gateway {
 }
 
 #[tokio::test]
-async fn hooks_see_the_101_and_may_add_to_its_fields() {
+async fn hooks_see_the_101_and_may_add_to_its_fields_and_tunnels_are_counted() {
     let server = EchoServer::start().await;
     let gateway = Gateway::new()
         .plugin("request-id")
@@ -86,10 +86,16 @@ async fn hooks_see_the_101_and_may_add_to_its_fields() {
         .toml("[[routes]]\nname = \"all\"\npipeline = [\"request-id\"]\nupstream = \"up\"\n")
         .start()
         .await;
+    let tunnels = "portcullis_listener_tunnels{listener=\"public\"}";
     let mut client = Client::open(gateway.address(), "/", "").await;
     assert!(client.head.contains("\r\nx-request-id: "), "{}", client.head);
     client.echoes("hello").await;
+    assert_eq!(gateway.metric(tunnels).await, Some(1.0));
     drop(client);
+    eventually("the end of the tunnel", async || {
+        (gateway.metric(tunnels).await == Some(0.0)).then_some(())
+    })
+    .await;
     gateway.shutdown().await;
 }
 
@@ -374,16 +380,25 @@ async fn a_tunnel_keeps_no_instance_of_a_configuration_that_was_replaced() {
 
 #[tokio::test]
 async fn the_end_of_the_gateway_waits_for_a_tunnel_and_cuts_it_when_its_time_is_over() {
-    let server = EchoServer::start().await;
-    let gateway = front(server.address(), "")
+    let (log, server) = (Log::new(), EchoServer::start().await);
+    let gateway = log
+        .on(front(server.address(), ""), "json")
         .gateway("shutdown-timeout = '300ms'")
         .start()
         .await;
     let mut client = Client::open(gateway.address(), "/", "").await;
-    let end = tokio::spawn(gateway.shutdown());
+    let end = tokio::spawn(async move { log.json_of(gateway).await });
     client.echoes("while it drains").await;
     assert_eq!(client.receive().await, None);
-    end.await.unwrap();
+    let lines = end.await.unwrap();
+    let [line] = lines.as_slice() else {
+        panic!("{lines:?}")
+    };
+    assert_eq!(
+        (&line["status"], &line["aborted"]),
+        (&101.into(), &true.into()),
+        "{line}"
+    );
 }
 
 #[tokio::test]
