@@ -4,11 +4,15 @@
 mod body;
 mod connection;
 mod listen;
+mod secure;
+mod stream;
 mod unparsed;
 mod watched;
 
 pub use self::body::{ClientBody, ClientBodyError, RequestBody};
 pub use self::connection::{Conn, Phase, Times};
 pub use self::listen::{BindError, Listening, Socket, bind, bind_beside};
+pub use self::secure::{HandshakeError, secure};
+pub use self::stream::{Accepted, ClientStream};
 pub use self::unparsed::Unparsed;
 pub use self::watched::Watched;

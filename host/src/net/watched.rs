@@ -8,14 +8,13 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
-use super::{Conn, Phase, unparsed};
+use super::{ClientStream, Conn, Phase, unparsed};
 
 /// A client's stream that keeps its [`Conn`] up to date.
 #[derive(Debug)]
 pub struct Watched {
-    stream: TcpStream,
+    stream: ClientStream,
     conn: Rc<Conn>,
     blocked: Option<Phase>,
     /// What is sent in place of what the parser wrote.
@@ -25,7 +24,7 @@ pub struct Watched {
 impl Watched {
     /// Watches `stream`.
     #[must_use]
-    pub fn new(stream: TcpStream, conn: Rc<Conn>) -> Self {
+    pub fn new(stream: ClientStream, conn: Rc<Conn>) -> Self {
         Self {
             stream,
             conn,
