@@ -11,7 +11,7 @@ use super::super::scope::Scope;
 use super::super::secret::{Provenance, Text};
 use crate::clock;
 use crate::tls::{
-    Client, ClientAuth, ClientError, ClientSettings, HTTP_1_1, Identity, MinVersion, Resumption, Server,
+    Client, ClientAuth, ClientError, ClientSettings, Identity, MinVersion, Resumption, Server,
     ServerSettings, Trust, UnknownName, Verification,
 };
 
@@ -25,8 +25,8 @@ enum Mode {
     Required,
 }
 
-/// TLS of a listener, if the table is there.
-pub(super) fn listener(mut reader: Reader<'_>) -> Option<ListenerTls> {
+/// TLS of a listener that speaks these protocols, the preferred one first, if the table is there.
+pub(super) fn listener(mut reader: Reader<'_>, protocols: &[&[u8]]) -> Option<ListenerTls> {
     let scope = reader.scope();
     let at = reader.at().clone();
     let unknown = [("first", UnknownName::First), ("refuse", UnknownName::Refuse)];
@@ -42,7 +42,7 @@ pub(super) fn listener(mut reader: Reader<'_>) -> Option<ListenerTls> {
             Some(false) => Resumption::Off,
             _ => Resumption::On,
         },
-        protocols: vec![HTTP_1_1.to_vec()],
+        protocols: protocols.iter().map(|name| name.to_vec()).collect(),
     };
     let handshake_timeout = reader.time("handshake-timeout", times, 10 * second);
     let present = reader.is_present();
