@@ -31,6 +31,7 @@ pub use self::pace::{MAX_EXTRA_TRIES, MAX_PAUSE, Tries};
 pub use self::text::{from_text, to_text};
 use crate::ids::RequestId;
 use crate::message::path::Separators;
+use crate::tls::Secured;
 
 /// The hook that is running: it decides what may be edited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +92,8 @@ pub struct Exchange {
     pub deadline: Option<Instant>,
     /// Client by the trusted-proxy rules.
     pub client_ip: IpAddr,
+    /// What TLS knows of the client's connection; none in clear.
+    pub secured: Option<Arc<Secured>>,
     /// Name of the route; none before routing and for "no route".
     pub route: Option<Arc<str>>,
     /// The request.
@@ -143,6 +146,7 @@ impl Exchange {
             started,
             deadline: None,
             client_ip,
+            secured: None,
             route: None,
             request,
             raw_target: None,
@@ -305,6 +309,7 @@ impl Exchange {
                 Version::HTTP_2 => "2".to_owned(),
                 _ => "1.1".to_owned(),
             }),
+            "request.scheme" => Some(if self.secured.is_some() { "https" } else { "http" }.to_owned()),
             "upstream.name" => self.answered_by.name.as_deref().map(str::to_owned),
             "upstream.tries" => Some(self.answered_by.tries.to_string()),
             "upstream.endpoint" => self.answered_by.endpoint.as_deref().map(str::to_owned),
@@ -312,7 +317,7 @@ impl Exchange {
             "error.origin" => self.error.as_ref().map(|e| e.origin.to_owned()),
             "error.title" => self.error.as_ref().map(|e| e.title.clone().into_owned()),
             "error.detail" => self.error.as_ref().map(|e| e.detail.clone().into_owned()),
-            _ => None,
+            _ => self.secured.as_ref()?.property(key.strip_prefix("tls.")?),
         }
     }
 }

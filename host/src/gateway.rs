@@ -8,6 +8,7 @@ mod ending;
 mod explain;
 mod files;
 mod generation;
+mod greet;
 mod intake;
 mod record;
 mod routers;

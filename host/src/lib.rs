@@ -19,6 +19,7 @@ pub mod route;
 pub mod status;
 pub mod store;
 pub mod telemetry;
+pub mod tls;
 pub mod units;
 pub mod upstream;
 

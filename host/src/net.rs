@@ -4,6 +4,8 @@
 mod body;
 mod connection;
 mod listen;
+mod secure;
+mod stream;
 mod tunnel;
 mod unparsed;
 mod watched;
@@ -11,6 +13,8 @@ mod watched;
 pub use self::body::{ClientBody, ClientBodyError, RequestBody};
 pub use self::connection::{Conn, Phase, Times};
 pub use self::listen::{BindError, Listening, Socket, bind, bind_beside};
+pub use self::secure::{HandshakeError, secure};
+pub use self::stream::{Accepted, ClientStream};
 pub use self::tunnel::{Carried, TunnelEnd, tie};
 pub use self::unparsed::Unparsed;
 pub use self::watched::Watched;

@@ -19,3 +19,4 @@ mod hooks;
 mod http;
 mod plugins;
 mod reload;
+mod tls;

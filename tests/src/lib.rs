@@ -42,6 +42,7 @@ pub mod load;
 pub mod message;
 pub mod patience;
 pub mod request;
+pub mod tls;
 pub mod upstream;
 pub mod websocket;
 pub mod wire;

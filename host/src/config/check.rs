@@ -11,6 +11,7 @@ mod pipeline;
 mod reach;
 mod route;
 mod rule;
+mod tls;
 mod unused;
 mod upgrade;
 mod upstream;

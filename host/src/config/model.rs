@@ -3,6 +3,7 @@
 //! It refuses to know how the file looked, except for the place of each part.
 
 mod pipeline;
+mod tls;
 mod upgrade;
 
 use std::fmt;
@@ -17,8 +18,10 @@ use super::diagnostic::Diagnostic;
 use super::origin::Origin;
 use super::plugin_config::PluginConfig;
 use crate::route::Rule;
+use crate::tls::Client;
 
 pub use pipeline::{Element, Step};
+pub use tls::ListenerTls;
 pub use upgrade::Upgrades;
 
 /// A whole configuration that passed every check.
@@ -118,6 +121,8 @@ pub struct Listener {
     pub encoded_separators: EncodedSeparators,
     /// `[listeners.NAME.limits]`.
     pub limits: ListenerLimits,
+    /// `[listeners.NAME.tls]`; absent = in clear.
+    pub tls: Option<ListenerTls>,
     /// Where it is written.
     pub origin: Origin,
 }
@@ -326,6 +331,8 @@ pub struct Upstream {
     pub max_idle_time: Duration,
     /// `max-header-bytes`: status line and header fields of a response, default 64 KiB.
     pub max_header_bytes: usize,
+    /// `[upstreams.NAME.tls]`; absent = in clear.
+    pub tls: Option<Arc<Client>>,
     /// Where it is written.
     pub origin: Origin,
 }

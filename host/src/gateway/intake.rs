@@ -86,7 +86,7 @@ pub(super) struct Intake {
 }
 
 /// Takes a request in. A refused one still has a head, for the log and the error's hooks.
-pub(super) fn intake(parts: request::Parts, door: &Door, peer: &Peer) -> Intake {
+pub(super) fn intake(parts: request::Parts, door: &Door, peer: &Peer, scheme: Scheme) -> Intake {
     let request::Parts {
         method,
         uri,
@@ -170,7 +170,7 @@ pub(super) fn intake(parts: request::Parts, door: &Door, peer: &Peer) -> Intake 
         }
         Err(error) => refuse(error.into()),
     }
-    rewrite(&mut headers, &survey, peer, Scheme::Http);
+    rewrite(&mut headers, &survey, peer, scheme);
     let authority = headers
         .get(HOST)
         .cloned()

@@ -22,10 +22,11 @@ use super::worker::Worker;
 use crate::abi::Reply;
 use crate::exchange::{Exchange, ResponseHead, Seen, Side, UpstreamView as AnsweredBy};
 use crate::ids::RequestId;
-use crate::message::forwarded::Peer;
+use crate::message::forwarded::{Peer, Scheme};
 use crate::message::problem::{ErrorKind, Problem};
 use crate::net::{ClientBody, Conn, RequestBody};
 use crate::pipeline::{Failed, Payload, Retry, Run, Stop, upstream_failure, upstream_problem};
+use crate::tls::Secured;
 use crate::upstream::{Failure, FailureKind, RequestHead, RetrySafety, Until};
 
 /// Times that `on-error` may name another upstream in one exchange.
@@ -43,6 +44,8 @@ pub(super) struct Client {
     pub listener: Arc<str>,
     /// The tunnel that the connection becomes.
     pub tunnel: upgrade::Slot,
+    /// What its handshake brought; none in clear.
+    pub secured: Option<Arc<Secured>>,
 }
 
 /// Serves one request.
@@ -98,7 +101,11 @@ fn begin(
     // Connections of a listener that is no more are about to be closed.
     let own = view.listeners.get(listener).unwrap_or(&view.closed);
     let asked_for_head = parts.method == Method::HEAD;
-    let taken = intake(parts, &own.door, &client.peer);
+    let scheme = match client.secured {
+        None => Scheme::Http,
+        Some(_) => Scheme::Https,
+    };
+    let taken = intake(parts, &own.door, &client.peer, scheme);
     if let (None, Some(routing)) = (taken.refused, view.generation.tables.get(listener)) {
         at.route = routing
             .table
@@ -112,6 +119,7 @@ fn begin(
     let (last_hop, awaits_leave) = (taken.last_hop, taken.awaits_leave);
     let mut exchange = Box::new(Exchange::new(id, started, taken.client_ip, taken.head, names));
     exchange.upgrade = taken.upgrade;
+    exchange.secured.clone_from(&client.secured);
     exchange.raw_target = taken.raw_target;
     exchange.separators = own.door.separators;
     let pipeline = match view.route(at) {

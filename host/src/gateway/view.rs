@@ -136,6 +136,7 @@ impl View {
             none: maker.no_route(&generation, Some(index)),
             door: Door::of(l, config.gateway.via.as_ref()),
             times: Times {
+                handshake: l.tls.as_ref().map_or(Duration::MAX, |tls| tls.handshake_timeout),
                 keep_alive: l.limits.keep_alive,
                 header: l.limits.header_timeout,
                 body: l.limits.body_timeout,
@@ -181,6 +182,7 @@ impl ListenerView {
             none,
             door: Door::closed(),
             times: Times {
+                handshake: patience,
                 keep_alive: patience,
                 header: patience,
                 body: patience,
@@ -234,6 +236,7 @@ fn upstream(config: &Upstream, via: Option<&Via>, parts: &Parts<'_>) -> Upstream
                 max_idle_time: config.max_idle_time,
                 max_header_bytes: config.max_header_bytes,
                 max_headers: MAX_RESPONSE_FIELDS,
+                tls: config.tls.clone(),
             }))
         },
         |kept| Rc::clone(&kept.cluster),
@@ -260,5 +263,5 @@ fn same(a: &Upstream, b: &Upstream) -> bool {
             u.max_header_bytes,
         )
     };
-    plain(a) == plain(b)
+    plain(a) == plain(b) && a.tls == b.tls
 }

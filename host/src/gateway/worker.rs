@@ -17,15 +17,17 @@ use tokio::task::{AbortHandle, LocalSet};
 use tokio::time::Instant;
 
 use super::generation::Generation;
+use super::greet::{Greeting, greet};
 use super::serve::{Client, serve};
 use super::view::{Instances, Parts, View};
 use crate::abi::Outcome;
 use crate::config::Listener;
 use crate::message::forwarded::Peer;
-use crate::net::{Conn, Listening, Phase, Socket, Watched};
+use crate::net::{Accepted, Conn, Listening, Phase, Socket, Watched};
 use crate::pipeline::Run;
 use crate::plugin::Warmer;
 use crate::telemetry::{AccessBuffer, ListenerStats, Telemetry};
+use crate::tls::Acceptor;
 
 /// Time between two looks at every connection.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -163,6 +165,8 @@ pub(super) struct Worker {
 struct Connection {
     conn: Rc<Conn>,
     listener: Arc<str>,
+    /// Who was let in when it was accepted ([`Acceptor::admission`](crate::tls::Acceptor::admission)); none in clear.
+    admission: Option<[u8; 32]>,
     task: AbortHandle,
 }
 
@@ -240,7 +244,8 @@ impl Worker {
 
     /// Goes over to a new view. Exchanges in flight end with the one that they began with.
     fn adopt(self: &Rc<Self>, view: Rc<View>, sockets: Vec<(Arc<str>, Socket)>) {
-        let config = Arc::clone(&view.generation.config);
+        let generation = Arc::clone(&view.generation);
+        let config = Arc::clone(&generation.config);
         *self.view.borrow_mut() = view;
         let kept = |name: &str| config.listeners.iter().any(|l| &*l.name == name);
         self.accepting.borrow_mut().retain(|name, task| {
@@ -250,7 +255,12 @@ impl Worker {
             }
             keep
         });
-        for connection in self.connections.borrow().values().filter(|c| !kept(&c.listener)) {
+        // A connection that was let in by other rules than a new one would be takes no further exchange.
+        let admitted = |c: &Connection| {
+            let at = config.listeners.iter().position(|l| l.name == c.listener);
+            at.is_some_and(|at| generation.acceptor(at).map(Acceptor::admission) == c.admission.as_ref())
+        };
+        for connection in self.connections.borrow().values().filter(|c| !admitted(c)) {
             connection.conn.drain();
         }
         for (name, socket) in sockets {
@@ -269,7 +279,7 @@ impl Worker {
     async fn accepts(self: Rc<Self>, name: Arc<str>, socket: Listening) {
         loop {
             match socket.accept().await {
-                Ok((stream, peer)) => self.serve(&name, Watched::new(stream, Conn::new()), peer),
+                Ok((stream, peer)) => self.serve(&name, stream.into(), peer),
                 Err(error) => {
                     // Per-connection errors (ECONNABORTED) pass by; a lack of descriptors needs time.
                     tracing::debug!(listener = &*name, %error, "accept failed");
@@ -279,7 +289,7 @@ impl Worker {
         }
     }
 
-    fn serve(self: &Rc<Self>, name: &Arc<str>, stream: Watched, peer: SocketAddr) {
+    fn serve(self: &Rc<Self>, name: &Arc<str>, stream: Accepted, peer: SocketAddr) {
         let view = self.view();
         let Some(listener) = view.generation.config.listeners.iter().find(|l| l.name == *name) else {
             return;
@@ -290,31 +300,50 @@ impl Worker {
             self.telemetry.listener(self.index, name).refused();
             return;
         }
-        let conn = Rc::clone(stream.conn());
-        let trusted = view
-            .listener(name)
-            .and_then(|i| view.listeners.get(i))
-            .map(|l| &l.door.trusted);
-        let Some(trusted) = trusted else { return };
-        let client = Rc::new(Client {
-            worker: Rc::clone(self),
-            conn: Rc::clone(&conn),
-            peer: Peer::new(peer.ip(), trusted),
-            listener: Arc::clone(name),
-            tunnel: RefCell::default(),
-        });
-        let served = Rc::clone(&client);
-        let io = TokioIo::new(stream);
-        let service = service_fn(move |request| serve(Rc::clone(&served), request));
-        let connection = builder(listener).serve_connection(io, service);
+        let conn = Conn::new();
+        let Some(at) = view.listener(name) else { return };
+        let Some(trusted) = view.listeners.get(at).map(|l| &l.door.trusted) else {
+            return;
+        };
+        let from = Peer::new(peer.ip(), trusted);
+        let acceptor = view.generation.acceptor(at).cloned();
+        let admission = acceptor.as_ref().map(|acceptor| *acceptor.admission());
+        let builder = builder(listener);
         let id = self.next_connection.get();
         self.next_connection.set(id + 1);
-        let (worker, driven) = (Rc::clone(self), Rc::clone(&conn));
+        let (worker, driven, listener) = (Rc::clone(self), Rc::clone(&conn), Arc::clone(name));
         let stats = self.telemetry.listener(self.index, name);
-        stats.opened();
         let task = tokio::task::spawn_local(async move {
-            let gone = Gone { worker, id, stats };
-            let mut connection = connection;
+            let mut gone = Gone {
+                worker,
+                id,
+                stats: None,
+            };
+            let (stream, secured) = match acceptor {
+                None => (stream.in_clear(), None),
+                Some(acceptor) => match Box::pin(greet(stream, &acceptor, &driven, &stats)).await {
+                    Greeting::Secured(stream, secured) => (stream, Some(secured)),
+                    Greeting::Gone => return,
+                    Greeting::Refused(unparsed) => {
+                        gone.worker.note_unparsed(unparsed, peer.ip(), driven.since());
+                        return;
+                    }
+                },
+            };
+            stats.opened();
+            gone.stats = Some(Arc::clone(&stats));
+            let client = Rc::new(Client {
+                worker: Rc::clone(&gone.worker),
+                conn: Rc::clone(&driven),
+                peer: from,
+                listener,
+                secured,
+                tunnel: RefCell::default(),
+            });
+            let io = TokioIo::new(Watched::new(stream, Rc::clone(&driven)));
+            let served = Rc::clone(&client);
+            let service = service_fn(move |request| serve(Rc::clone(&served), request));
+            let mut connection = builder.serve_connection(io, service);
             let mut told = false;
             let end = std::future::poll_fn(|cx| {
                 driven.driven_by(cx.waker());
@@ -330,7 +359,7 @@ impl Worker {
                 driven.enter(Phase::Tunnel);
                 let parts = connection.into_parts();
                 let (client, early) = (parts.io.into_inner(), parts.read_buf);
-                return Box::pin(tunnel.run(client, early, &gone.stats)).await;
+                return Box::pin(tunnel.run(client, early, &stats)).await;
             }
             if let Some(unparsed) = driven.unparsed() {
                 gone.worker.note_unparsed(unparsed, peer.ip(), driven.since());
@@ -339,6 +368,7 @@ impl Worker {
         let tracked = Connection {
             conn,
             listener: Arc::clone(name),
+            admission,
             task: task.abort_handle(),
         };
         self.connections.borrow_mut().insert(id, tracked);
@@ -432,12 +462,15 @@ impl Drop for Finishing {
 struct Gone {
     worker: Rc<Worker>,
     id: u64,
-    stats: Arc<ListenerStats>,
+    /// None before the handshake.
+    stats: Option<Arc<ListenerStats>>,
 }
 
 impl Drop for Gone {
     fn drop(&mut self) {
-        self.stats.closed();
+        if let Some(stats) = &self.stats {
+            stats.closed();
+        }
         self.worker.connections.borrow_mut().remove(&self.id);
     }
 }

@@ -16,6 +16,8 @@ use crate::message::capture::Capture;
 /// What a connection is waiting for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
+    /// The client to go on with the handshake of TLS.
+    Handshake,
     /// The next request.
     Idle,
     /// The rest of a request's head.
@@ -33,6 +35,8 @@ pub enum Phase {
 /// How long each phase may last.
 #[derive(Debug, Clone, Copy)]
 pub struct Times {
+    /// From the connection to the end of the handshake of TLS.
+    pub handshake: Duration,
     /// Between two requests.
     pub keep_alive: Duration,
     /// From the first byte of a head to its last.
@@ -231,6 +235,7 @@ impl Conn {
     pub fn sweep(&self, now: Instant, times: &Times) -> bool {
         let age = now.saturating_duration_since(self.since.get());
         match self.phase.get() {
+            Phase::Handshake => age > times.handshake,
             Phase::Idle => age > times.keep_alive,
             Phase::Head => age > times.header,
             Phase::Writing => age > times.body,
@@ -254,6 +259,7 @@ mod tests {
     use super::*;
 
     const TIMES: Times = Times {
+        handshake: Duration::from_secs(5),
         keep_alive: Duration::from_secs(75),
         header: Duration::from_secs(10),
         body: Duration::from_secs(30),
@@ -261,7 +267,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn each_phase_has_its_own_patience() {
-        for (phase, patience) in [(Phase::Idle, 75), (Phase::Head, 10), (Phase::Writing, 30)] {
+        for (phase, patience) in [
+            (Phase::Handshake, 5),
+            (Phase::Idle, 75),
+            (Phase::Head, 10),
+            (Phase::Writing, 30),
+        ] {
             let conn = Conn::new();
             conn.enter(phase);
             tokio::time::advance(Duration::from_secs(patience)).await;

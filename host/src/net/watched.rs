@@ -9,9 +9,8 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
-use super::{Conn, Phase, unparsed};
+use super::{ClientStream, Conn, Phase, unparsed};
 
 /// Reads between two turns of other connections.
 const LINGER_READS: usize = 64;
@@ -19,7 +18,7 @@ const LINGER_READS: usize = 64;
 /// A client's stream that keeps its [`Conn`] up to date.
 #[derive(Debug)]
 pub struct Watched {
-    stream: TcpStream,
+    stream: ClientStream,
     conn: Rc<Conn>,
     blocked: Option<Phase>,
     /// What is sent in place of what the parser wrote.
@@ -31,7 +30,7 @@ pub struct Watched {
 impl Watched {
     /// Watches `stream`.
     #[must_use]
-    pub fn new(stream: TcpStream, conn: Rc<Conn>) -> Self {
+    pub fn new(stream: ClientStream, conn: Rc<Conn>) -> Self {
         Self {
             stream,
             conn,

@@ -3,9 +3,11 @@
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
 
 use super::connection::Connection;
 use super::failure::{FailureKind, Fault};
@@ -18,7 +20,7 @@ const MAX_ADDRESSES: usize = 16;
 /// Resolves and connects, within the connect timeout and until `deadline` at most.
 ///
 /// # Errors
-/// `Resolve`, `Connect`, `ConnectTimeout`, or `Deadline` if that came first.
+/// `Resolve`, `Connect`, `Tls`, `ConnectTimeout`, or `Deadline` if that came first.
 pub(super) async fn open(slot: &Rc<Slot>, deadline: Option<Instant>) -> Result<Lease, Fault> {
     let ticket = Ticket::new(slot);
     let now = Instant::now();
@@ -31,14 +33,29 @@ pub(super) async fn open(slot: &Rc<Slot>, deadline: Option<Instant>) -> Result<L
     if deadline.is_some_and(|deadline| deadline <= now) {
         return Err(FailureKind::Deadline.into());
     }
-    let tcp = match due {
-        Some(due) => timeout_at(due, connect(slot))
+    let stream = match due {
+        Some(due) => timeout_at(due, stream(slot))
             .await
             .map_err(|_| Fault::from(kind))??,
-        None => connect(slot).await?,
+        None => stream(slot).await?,
     };
-    let connection = Connection::new(Stream::Tcp(tcp), Instant::now());
+    let connection = Connection::new(stream, Instant::now());
     Ok(Lease::fresh(connection, ticket))
+}
+
+async fn stream(slot: &Slot) -> Result<Stream, Fault> {
+    let tcp = connect(slot).await?;
+    let Some(tls) = &slot.settings.tls else {
+        return Ok(Stream::Tcp(tcp));
+    };
+    let name = tls
+        .name_of(&slot.host)
+        .map_err(|error| Fault::with(FailureKind::Tls, error))?;
+    let handshake = TlsConnector::from(Arc::clone(tls.config())).connect(name, tcp);
+    let stream = Box::pin(handshake)
+        .await
+        .map_err(|error| Fault::with(FailureKind::Tls, error))?;
+    Ok(Stream::Tls(Box::new(stream)))
 }
 
 async fn connect(slot: &Slot) -> Result<TcpStream, Fault> {

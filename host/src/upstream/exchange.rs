@@ -132,7 +132,14 @@ fn closed(connection: &mut Connection, error: Option<io::Error>) -> Fault {
         FailureKind::Reset
     };
     match error.or_else(|| connection.write_error.take()) {
+        // With TLS 1.3 a server refuses our certificate only after the handshake.
+        Some(error) if kind == FailureKind::Reset && is_tls(&error) => Fault::with(FailureKind::Tls, error),
         Some(error) => Fault::with(kind, error),
         None => kind.into(),
     }
+}
+
+/// The fault is one of TLS, not of the connection below.
+fn is_tls(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|source| source.is::<rustls::Error>())
 }

@@ -100,7 +100,7 @@ impl Slot {
     /// Takes the connection that was kept last, dropping those that were closed meanwhile.
     pub(super) fn reuse(self: &Rc<Self>, check: Check) -> Option<Lease> {
         loop {
-            let connection = self.idle.borrow_mut().pop()?;
+            let mut connection = self.idle.borrow_mut().pop()?;
             let open = match check {
                 Check::Cheap => connection.seems_idle(),
                 Check::Thorough => connection.is_idle(),
@@ -120,7 +120,7 @@ impl Slot {
     pub(super) fn sweep(&self, now: Instant) {
         self.swept_at.set(now);
         let keep = self.settings.max_idle_time;
-        self.idle.borrow_mut().retain(|connection| {
+        self.idle.borrow_mut().retain_mut(|connection| {
             now.saturating_duration_since(connection.idle_since) < keep && connection.is_idle()
         });
     }

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::tls::Client;
+
 /// The settings of one upstream. They do not change while a [`Cluster`](super::Cluster) lives.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -27,6 +29,8 @@ pub struct Settings {
     pub max_header_bytes: usize,
     /// The number of fields in a response head, and in a trailer section, that is still accepted.
     pub max_headers: usize,
+    /// TLS; none = in clear.
+    pub tls: Option<Arc<Client>>,
 }
 
 /// One server of an upstream.

@@ -10,6 +10,11 @@ use super::super::model::{EncodedSeparators, Listener, ListenerLimits};
 use super::super::reader::{Named, Reader};
 use super::network;
 use super::pipeline::Pipelines;
+use super::tls;
+use crate::tls::HTTP_1_1;
+
+/// What a listener speaks above TLS, the preferred protocol first (RFC 7301).
+const PROTOCOLS: &[&[u8]] = &[HTTP_1_1];
 
 /// All listeners, in the order of the file. Two of them cannot have the same address.
 pub(super) fn read<'a>(named: Vec<Named<'a>>, pipelines: &mut Pipelines<'a>) -> Vec<Listener> {
@@ -47,6 +52,7 @@ fn read_one<'a>(
         trusted_proxies: network::networks(&mut reader, "trusted-proxies", ""),
         encoded_separators: reader.choice("encoded-separators", &separators, EncodedSeparators::Refuse),
         limits: limits(reader.section("limits")),
+        tls: tls::listener(reader.section("tls"), PROTOCOLS),
         origin: scope.origin(reader.at()),
     };
     reader.finish();
@@ -129,7 +135,7 @@ mod tests {
           |
         3 | pipline = []
           | ^^^^^^^
-          = help: did you mean `pipeline`? possible keys: address, encoded-separators, limits, pipeline, trusted-proxies
+          = help: did you mean `pipeline`? possible keys: address, encoded-separators, limits, pipeline, tls, trusted-proxies
         ");
     }
 

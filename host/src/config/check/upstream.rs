@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::super::model::{Endpoint, Upstream};
 use super::super::reader::{Named, Reader};
-use super::network;
+use super::{network, tls};
 
 /// Most endpoints of one upstream.
 const MAX_ENDPOINTS: usize = 1024;
@@ -16,9 +16,11 @@ const MAX_ENDPOINTS: usize = 1024;
 pub(super) fn read(Named { name, mut reader }: Named<'_>) -> Upstream {
     let second = Duration::from_secs(1);
     let times = || Duration::from_millis(1)..=24 * 3600 * second;
+    let endpoints = endpoints(&mut reader);
     let upstream = Upstream {
         name: name.into(),
-        endpoints: endpoints(&mut reader),
+        tls: tls::upstream(reader.section("tls"), &endpoints),
+        endpoints,
         connect_timeout: reader.time("connect-timeout", times(), 5 * second),
         first_byte_timeout: reader.time("first-byte-timeout", times(), 60 * second),
         idle_timeout: reader.time("idle-timeout", times(), 60 * second),

@@ -6,6 +6,7 @@ mod gateway;
 mod listener;
 mod plugin;
 mod route;
+mod tls;
 mod upstream;
 
 use super::Default::{Value, Words};
@@ -15,6 +16,7 @@ use gateway::{ACCESS_LOG, GATEWAY, LOG};
 use listener::{LIMITS, LISTENER};
 use plugin::{ALLOW, ANY, BUDGET, OVERRIDES, PLUGIN};
 use route::{FIELD, MATCH, ROUTE};
+use tls::{CERTIFICATE, CLIENT_AUTH, LISTENER_TLS, UPSTREAM_TLS};
 use upstream::UPSTREAM;
 
 const DAY: &str = "24h";
@@ -62,6 +64,25 @@ pub(super) const TABLES: &[Table] = &[
         title: "[listeners.NAME.limits]",
         text: "What a client may send and hold.",
         keys: &[LIMITS],
+    },
+    Table {
+        name: "listener-tls",
+        title: "[listeners.NAME.tls]",
+        text: "TLS on the listener; without the table it is in clear. Files that are named are watched: when they change, new \
+               handshakes have the new certificates, and connections go on. `docs/tls.md` says more.",
+        keys: &[LISTENER_TLS],
+    },
+    Table {
+        name: "certificate",
+        title: "[[listeners.NAME.tls.certificates]]",
+        text: "A certificate of the listener.",
+        keys: &[CERTIFICATE],
+    },
+    Table {
+        name: "client-auth",
+        title: "[listeners.NAME.tls.client-auth]",
+        text: "Certificates of clients. Plugins read them as the properties `tls.client-cert*`.",
+        keys: &[CLIENT_AUTH],
     },
     Table {
         name: "plugin",
@@ -115,6 +136,13 @@ pub(super) const TABLES: &[Table] = &[
         title: "[upstreams.NAME]",
         text: "Servers that answer alike.",
         keys: &[UPSTREAM],
+    },
+    Table {
+        name: "upstream-tls",
+        title: "[upstreams.NAME.tls]",
+        text: "TLS to the upstream; without the table it is in clear. An empty table is enough for a server with a certificate of \
+               a public authority.",
+        keys: &[UPSTREAM_TLS],
     },
 ];
 

@@ -84,6 +84,8 @@ kinds! {
         "The path has no safe normal form: a malformed escape, an encoded separator, a NUL or a control character.";
     BodyCorrupt, "body-corrupt", BAD_REQUEST, Client, "Body corrupt",
         "The request body is not what its Content-Encoding says, or it broke off.";
+    HttpToTlsPort, "http-to-tls-port", BAD_REQUEST, Client, "HTTP to a TLS port",
+        "The request came in clear to a port that speaks TLS.";
     NoRoute, "no-route", NOT_FOUND, Client, "No route",
         "No route matches the request.";
     RequestTimeout, "request-timeout", REQUEST_TIMEOUT, Client, "Request timeout",
@@ -114,6 +116,8 @@ kinds! {
         "The gateway failed in a way that it should not; the log says how.";
     UpstreamConnectFailed, "upstream-connect-failed", BAD_GATEWAY, Upstream, "Upstream not reachable",
         "No connection to the upstream could be made; it has seen nothing of the request.";
+    UpstreamTls, "upstream-tls", BAD_GATEWAY, Upstream, "Upstream TLS failed",
+        "The TLS handshake with the upstream failed: its certificate is not trusted, or it refused ours.";
     UpstreamReset, "upstream-reset", BAD_GATEWAY, Upstream, "Upstream connection lost",
         "The upstream closed the connection before its response was complete.";
     UpstreamMalformed, "upstream-malformed", BAD_GATEWAY, Upstream, "Upstream response malformed",

@@ -36,6 +36,7 @@ pub(super) fn settings(ports: &[u16]) -> Settings {
         max_idle_time: Duration::from_secs(60),
         max_header_bytes: 16 * 1024,
         max_headers: 100,
+        tls: None,
     }
 }
 

@@ -39,6 +39,12 @@ pub(super) const LISTENER: &[Key] = &[
         default: Words("defaults"),
         text: "What a client may send and hold.",
     },
+    Key {
+        name: "tls",
+        kind: Of("listener-tls"),
+        default: Words("in clear"),
+        text: "TLS on the listener.",
+    },
 ];
 
 pub(super) const LIMITS: &[Key] = &[

@@ -2,9 +2,9 @@
 //!
 //! It refuses to know how they are shown.
 
-use super::super::Default::{Required, Value};
+use super::super::Default::{Required, Value, Words};
 use super::super::Key;
-use super::super::Kind::{Number, Size, Texts, Time};
+use super::super::Kind::{Number, Size, Table as Of, Texts, Time};
 use super::DAY;
 
 pub(super) const UPSTREAM: &[Key] = &[
@@ -49,5 +49,11 @@ pub(super) const UPSTREAM: &[Key] = &[
         kind: Size("256B", "16MiB"),
         default: Value("\"64KiB\""),
         text: "Status line and header fields of a response.",
+    },
+    Key {
+        name: "tls",
+        kind: Of("upstream-tls"),
+        default: Words("in clear"),
+        text: "TLS to the upstream.",
     },
 ];
