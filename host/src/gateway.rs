@@ -8,6 +8,7 @@ mod ending;
 mod explain;
 mod files;
 mod generation;
+mod http2;
 mod intake;
 mod record;
 mod routers;

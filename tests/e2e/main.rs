@@ -17,5 +17,6 @@ mod documents;
 mod faults;
 mod hooks;
 mod http;
+mod http2;
 mod plugins;
 mod reload;

@@ -2,6 +2,7 @@
 //!
 //! It refuses to know how the file looked, except for the place of each part.
 
+mod http2;
 mod pipeline;
 
 use std::fmt;
@@ -17,6 +18,7 @@ use super::origin::Origin;
 use super::plugin_config::PluginConfig;
 use crate::route::Rule;
 
+pub use http2::{Http2, Protocols};
 pub use pipeline::{Element, Step};
 
 /// A whole configuration that passed every check.
@@ -112,6 +114,10 @@ pub struct Listener {
     pub trusted_proxies: Vec<IpNet>,
     /// `encoded-separators`, default `refuse`.
     pub encoded_separators: EncodedSeparators,
+    /// `protocols`, default both.
+    pub protocols: Protocols,
+    /// `[listeners.NAME.http2]`.
+    pub http2: Http2,
     /// `[listeners.NAME.limits]`.
     pub limits: ListenerLimits,
     /// Where it is written.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use http::header::{HOST, HeaderValue};
+use http::header::{HOST, HeaderValue, TE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Version, request};
 
@@ -16,7 +16,7 @@ use crate::message::forwarded::{Peer, Scheme, TrustedProxies, client_ip, rewrite
 use crate::message::path::{Separators, normalise};
 use crate::message::problem::ErrorKind;
 use crate::message::survey::Survey;
-use crate::message::{fields, host};
+use crate::message::{fields, host, http2};
 use crate::route::Lookup;
 
 /// What a listener demands of a head before anything acts on it.
@@ -28,6 +28,8 @@ pub(super) struct Door {
     pub separators: Separators,
     /// Longest request target, bytes.
     pub uri_bytes: usize,
+    /// Number of fields, where no parser has counted them.
+    pub headers: usize,
     /// Largest head, bytes, where the parser's own bound is too wide.
     pub header_bytes: Option<usize>,
 }
@@ -43,6 +45,7 @@ impl Door {
                 EncodedSeparators::Keep => Separators::Keep,
             },
             uri_bytes: listener.limits.uri_bytes,
+            headers: listener.limits.headers,
             header_bytes: Some(listener.limits.header_bytes).filter(|&bytes| bytes < MIN_BUFFER),
         }
     }
@@ -54,6 +57,7 @@ impl Door {
             trusted: TrustedProxies::new(Vec::new()),
             separators: Separators::Refuse,
             uri_bytes: 8 << 10,
+            headers: 100,
             header_bytes: None,
         }
     }
@@ -82,6 +86,10 @@ pub(super) fn intake(parts: request::Parts, door: &Door, peer: &Peer) -> Intake 
         mut headers,
         ..
     } = parts;
+    let unsettled = match version {
+        Version::HTTP_2 => http2::settle(&uri, &mut headers).err(),
+        _ => None,
+    };
     let mut survey = Survey::of(&headers);
     let target = uri
         .path_and_query()
@@ -91,6 +99,12 @@ pub(super) fn intake(parts: request::Parts, door: &Door, peer: &Peer) -> Intake 
     let mut refuse = |kind: ErrorKind| {
         refused.get_or_insert(kind);
     };
+    if let Some(error) = unsettled {
+        refuse(error.into());
+    }
+    if version == Version::HTTP_2 && headers.len() > door.headers {
+        refuse(ErrorKind::HeadersTooLarge);
+    }
     if target.as_str().len() > door.uri_bytes {
         refuse(ErrorKind::UriTooLong);
     }
@@ -109,7 +123,11 @@ pub(super) fn intake(parts: request::Parts, door: &Door, peer: &Peer) -> Intake 
     if let Err(error) = host::settle(&uri, &mut headers, &mut survey) {
         refuse(error.into());
     }
-    fields::strip_request(&mut headers, &survey);
+    let hop = fields::strip_request(&mut headers, &survey);
+    if hop.trailers == fields::Trailers::Accepted && version == Version::HTTP_2 {
+        // RFC 9113 section 8.2.2: the one thing that a request may say of its connection, and gRPC demands it.
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
     let ip = client_ip(peer, &door.trusted, &headers);
     let mut lowered = None;
     match host::effective(&survey, version) {

@@ -2,13 +2,18 @@
 //! request path is shared with another core.
 
 use std::cell::{Cell, RefCell};
+use std::error::Error;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use hashbrown::HashMap;
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -17,12 +22,14 @@ use tokio::task::{AbortHandle, LocalSet};
 use tokio::time::Instant;
 
 use super::generation::Generation;
+use super::http2;
 use super::serve::{Client, serve};
 use super::view::{Instances, Parts, View};
 use crate::abi::Outcome;
 use crate::config::Listener;
 use crate::message::forwarded::Peer;
-use crate::net::{Conn, Listening, Socket, Watched};
+use crate::net::http2::Settings as Http2Settings;
+use crate::net::{Conn, Inlet, Listening, Protocol, Socket, Spoken, Watched};
 use crate::pipeline::Run;
 use crate::plugin::Warmer;
 use crate::telemetry::{AccessBuffer, ListenerStats, Telemetry};
@@ -298,13 +305,15 @@ impl Worker {
         let Some(trusted) = trusted else { return };
         let client = Rc::new(Client {
             worker: Rc::clone(self),
-            conn: Rc::clone(&conn),
             peer: Peer::new(peer.ip(), trusted),
             listener: Arc::clone(name),
         });
-        let io = TokioIo::new(stream);
-        let service = service_fn(move |request| serve(Rc::clone(&client), request));
-        let connection = builder(listener).serve_connection(io, service);
+        let connection = Serving {
+            client,
+            http1: builder(listener),
+            http2: http2::settings(listener),
+            spoken: http2::spoken(listener),
+        };
         let id = self.next_connection.get();
         self.next_connection.set(id + 1);
         let (worker, driven) = (Rc::clone(self), Rc::clone(&conn));
@@ -312,18 +321,7 @@ impl Worker {
         stats.opened();
         let task = tokio::task::spawn_local(async move {
             let gone = Gone { worker, id, stats };
-            let mut connection = pin!(connection);
-            let mut told = false;
-            let end = std::future::poll_fn(|cx| {
-                driven.driven_by(cx.waker());
-                if driven.is_draining() && !std::mem::replace(&mut told, driven.is_draining()) {
-                    connection.as_mut().graceful_shutdown();
-                }
-                connection.as_mut().poll(cx)
-            });
-            if let Err(error) = end.await {
-                tracing::debug!(%error, "a connection ended early");
-            }
+            connection.run(stream).await;
             if let Some(unparsed) = driven.unparsed() {
                 gone.worker.note_unparsed(unparsed, peer.ip(), driven.since());
             }
@@ -392,6 +390,65 @@ impl Worker {
             lines.flush();
         }
         self.in_flight.get()
+    }
+}
+
+/// What serves a connection.
+struct Serving {
+    client: Rc<Client>,
+    http1: http1::Builder,
+    http2: Http2Settings,
+    spoken: Spoken,
+}
+
+impl Serving {
+    async fn run(self, mut stream: Watched) {
+        let conn = Rc::clone(stream.conn());
+        let protocol = poll_fn(|cx| {
+            conn.driven_by(cx.waker());
+            if conn.is_draining() {
+                return Poll::Ready(Ok(None));
+            }
+            stream.poll_protocol(self.spoken, cx)
+        });
+        let end: Result<(), Box<dyn Error>> = match protocol.await {
+            Ok(Some(Protocol::Http1)) => self.http1(conn, stream).await.map_err(Into::into),
+            // Boxed: connections that speak HTTP/1.1 do not pay for its size.
+            Ok(Some(Protocol::Http2)) => Box::pin(self.http2(stream)).await.map_err(Into::into),
+            Ok(None) => Ok(()),
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = end {
+            tracing::debug!(%error, "a connection ended early");
+        }
+    }
+
+    async fn http1(self, conn: Rc<Conn>, stream: Watched) -> hyper::Result<()> {
+        let driven = Rc::clone(&conn);
+        let client = self.client;
+        let service = service_fn(move |request: Request<Incoming>| {
+            let (parts, body) = request.into_parts();
+            serve(Rc::clone(&client), Rc::clone(&conn), parts, Inlet::Http1(body))
+        });
+        let connection = self.http1.serve_connection(TokioIo::new(stream), service);
+        let mut connection = pin!(connection);
+        let mut told = false;
+        poll_fn(|cx| {
+            driven.driven_by(cx.waker());
+            if driven.is_draining() && !std::mem::replace(&mut told, driven.is_draining()) {
+                connection.as_mut().graceful_shutdown();
+            }
+            connection.as_mut().poll(cx)
+        })
+        .await
+    }
+
+    async fn http2(self, stream: Watched) -> Result<(), h2::Error> {
+        let client = self.client;
+        crate::net::http2::serve(stream, self.http2, move |parts, body, conn| {
+            serve(Rc::clone(&client), conn, parts, body)
+        })
+        .await
     }
 }
 

@@ -2,6 +2,7 @@
 //! the form of the gateway's errors. It refuses to know requests.
 
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -10,7 +11,11 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::protocol::{Choice, Protocol, Spoken, choose};
 use super::{Conn, Phase, unparsed};
+
+/// What is read at once of the beginning of a connection.
+const OPENING: usize = 4 << 10;
 
 /// A client's stream that keeps its [`Conn`] up to date.
 #[derive(Debug)]
@@ -20,6 +25,8 @@ pub struct Watched {
     blocked: Option<Phase>,
     /// What is sent in place of what the parser wrote.
     own: Bytes,
+    /// What was read to learn the protocol, until its parser takes it.
+    early: Bytes,
 }
 
 impl Watched {
@@ -31,6 +38,35 @@ impl Watched {
             conn,
             blocked: None,
             own: Bytes::new(),
+            early: Bytes::new(),
+        }
+    }
+
+    /// Reads until it is known which protocol the connection speaks; what was read is still there for its parser. None:
+    /// the client left before it said so.
+    ///
+    /// # Errors
+    /// The stream's.
+    pub fn poll_protocol(
+        &mut self,
+        spoken: Spoken,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<Option<Protocol>>> {
+        loop {
+            if let Choice::Made(protocol) = choose(spoken, None, &self.early) {
+                return Poll::Ready(Ok(Some(protocol)));
+            }
+            let mut room = [MaybeUninit::uninit(); OPENING];
+            let mut read = ReadBuf::uninit(&mut room);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read))?;
+            if read.filled().is_empty() {
+                return Poll::Ready(Ok(None));
+            }
+            self.early = if self.early.is_empty() {
+                Bytes::copy_from_slice(read.filled())
+            } else {
+                [&*self.early, read.filled()].concat().into()
+            };
         }
     }
 
@@ -89,6 +125,11 @@ impl AsyncRead for Watched {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.early.is_empty() {
+            let count = self.early.len().min(buf.remaining());
+            buf.put_slice(&self.early.split_to(count));
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         let result = Pin::new(&mut self.stream).poll_read(cx, buf);
         if self.conn.phase() == Phase::Idle && result.is_ready() && buf.filled().len() > before {

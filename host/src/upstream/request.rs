@@ -59,6 +59,10 @@ impl RequestHead<'_> {
             ) {
                 continue;
             }
+            if *name == header::TE {
+                // RFC 9110 section 10.1.4.
+                out.extend_from_slice(b"connection: te\r\n");
+            }
             let (name, value) = (name.as_str().as_bytes(), value.as_bytes());
             out.extend_from_slice(name);
             out.extend_from_slice(b": ");

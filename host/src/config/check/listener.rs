@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::super::model::{EncodedSeparators, Listener, ListenerLimits};
 use super::super::reader::{Named, Reader};
-use super::network;
 use super::pipeline::Pipelines;
+use super::{http2, network};
 
 /// All listeners, in the order of the file. Two of them cannot have the same address.
 pub(super) fn read<'a>(named: Vec<Named<'a>>, pipelines: &mut Pipelines<'a>) -> Vec<Listener> {
@@ -46,6 +46,8 @@ fn read_one<'a>(
         pipeline: pipelines.of(&mut reader, name),
         trusted_proxies: network::networks(&mut reader, "trusted-proxies", ""),
         encoded_separators: reader.choice("encoded-separators", &separators, EncodedSeparators::Refuse),
+        protocols: http2::protocols(&mut reader),
+        http2: http2::read(reader.section("http2")),
         limits: limits(reader.section("limits")),
         origin: scope.origin(reader.at()),
     };
@@ -129,7 +131,7 @@ mod tests {
           |
         3 | pipline = []
           | ^^^^^^^
-          = help: did you mean `pipeline`? possible keys: address, encoded-separators, limits, pipeline, trusted-proxies
+          = help: did you mean `pipeline`? possible keys: address, encoded-separators, http2, limits, pipeline, protocols, trusted-proxies
         ");
     }
 
