@@ -34,7 +34,7 @@ pub use inputs::{MAX_GLOB_MATCHES, MAX_REFERENCED_FILE, MAX_REFERENCED_TOTAL};
 pub use model::{
     AccessLog, AccessLogSink, BodyOverflow, Budget, Config, Element, EncodedSeparators, Endpoint, Gateway,
     Http2, Listener, ListenerLimits, Log, LogFormat, OnFault, PluginEntry, Protocols, Route, Step, Target,
-    Upstream,
+    Upstream, UpstreamProtocol,
 };
 pub use origin::Origin;
 pub use plugin_config::PluginConfig;

@@ -10,6 +10,7 @@ mod floods;
 mod malformed;
 mod protocols;
 mod streams;
+mod upstreams;
 
 /// One worker and one route for everything.
 fn front(upstream: SocketAddr) -> GatewayBuilder {

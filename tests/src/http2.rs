@@ -2,6 +2,7 @@
 //! refuses what breaks a rule; what must break one is written by [`frames`]. Knows nothing of gateways.
 
 pub mod frames;
+pub mod server;
 
 use std::future::poll_fn;
 use std::net::SocketAddr;

@@ -18,7 +18,7 @@ use super::origin::Origin;
 use super::plugin_config::PluginConfig;
 use crate::route::Rule;
 
-pub use http2::{Http2, Protocols};
+pub use http2::{Http2, Protocols, UpstreamProtocol};
 pub use pipeline::{Element, Step};
 
 /// A whole configuration that passed every check.
@@ -313,6 +313,8 @@ pub struct Upstream {
     pub name: Arc<str>,
     /// `endpoints`, at least one.
     pub endpoints: Vec<Endpoint>,
+    /// `protocol`, default HTTP/1.1.
+    pub protocol: UpstreamProtocol,
     /// `connect-timeout`, default 5 s.
     pub connect_timeout: Duration,
     /// `first-byte-timeout`: from the end of the request to the head of the response, default 60 s.

@@ -1,8 +1,9 @@
-//! What a listener's configuration says of its clients' protocol, in the words of `net`. It refuses to know connections.
+//! What the configuration says of protocols, in the words of `net` and `upstream`. It refuses to know connections.
 
-use crate::config::{Listener, Protocols};
+use crate::config::{Listener, Protocols, UpstreamProtocol};
 use crate::net::http2::Settings;
 use crate::net::{Protocol, Spoken};
+use crate::upstream;
 
 /// What clients of a listener may speak.
 pub(super) fn spoken(listener: &Listener) -> Spoken {
@@ -10,6 +11,14 @@ pub(super) fn spoken(listener: &Listener) -> Spoken {
         Protocols::Http1 => Spoken::Only(Protocol::Http1),
         Protocols::Http2 => Spoken::Only(Protocol::Http2),
         Protocols::Both => Spoken::Both,
+    }
+}
+
+/// What the servers of an upstream speak.
+pub(super) fn of_upstream(protocol: UpstreamProtocol) -> upstream::Protocol {
+    match protocol {
+        UpstreamProtocol::Http1 => upstream::Protocol::Http1,
+        UpstreamProtocol::Http2 => upstream::Protocol::Http2,
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::generation::Generation;
+use super::http2;
 use super::intake::Door;
 use super::routes::{Maker, RouteView, Routes};
 use crate::config::Upstream;
@@ -222,6 +223,7 @@ fn upstream(config: &Upstream, parts: &Parts<'_>) -> UpstreamView {
                         port: e.port,
                     })
                     .collect(),
+                protocol: http2::of_upstream(config.protocol),
                 connect_timeout: config.connect_timeout,
                 first_byte_timeout: config.first_byte_timeout,
                 idle_timeout: config.idle_timeout,
@@ -246,6 +248,7 @@ fn same(a: &Upstream, b: &Upstream) -> bool {
     let plain = |u: &Upstream| {
         (
             u.endpoints.clone(),
+            u.protocol,
             u.connect_timeout,
             u.first_byte_timeout,
             u.idle_timeout,

@@ -16,6 +16,8 @@ pub struct Outflow<B> {
     body: Option<B>,
     /// What was taken from the body and not yet sent.
     piece: Bytes,
+    /// Bytes that were handed to the connection.
+    taken: u64,
     waits: Waits,
 }
 
@@ -56,6 +58,7 @@ impl<B: Body<Data = Bytes> + Unpin> Outflow<B> {
             stream,
             body: Some(body),
             piece: Bytes::new(),
+            taken: 0,
             waits: Waits::Body,
         }
     }
@@ -64,6 +67,12 @@ impl<B: Body<Data = Bytes> + Unpin> Outflow<B> {
     #[must_use]
     pub fn waits(&self) -> Waits {
         self.waits
+    }
+
+    /// Bytes of the body that the peer had room for.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        self.taken
     }
 
     /// Ends the stream before the body has ended.
@@ -99,14 +108,13 @@ impl<B: Body<Data = Bytes> + Unpin> Outflow<B> {
                         }
                     }
                     Ok(data) => self.piece = data,
-                    Err(frame) => match frame.into_trailers() {
-                        Ok(trailers) => {
+                    Err(frame) => {
+                        // There is no third kind of frame.
+                        if let Ok(trailers) = frame.into_trailers() {
                             self.body = None;
                             self.stream.send_trailers(trailers)?;
                         }
-                        // A kind of frame that HTTP does not have.
-                        Err(_) => {}
-                    },
+                    }
                 },
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(OutflowError::Body(error))),
                 Poll::Ready(None) => self.finish()?,
@@ -141,6 +149,7 @@ impl<B: Body<Data = Bytes> + Unpin> Outflow<B> {
 
     /// Sends `room` bytes of the piece.
     fn send(&mut self, room: usize) -> Result<(), h2::Error> {
+        self.taken += room.min(self.piece.len()) as u64;
         if room < self.piece.len() {
             let part = self.piece.split_to(room);
             return self.stream.send_data(part, false);

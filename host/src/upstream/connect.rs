@@ -21,6 +21,20 @@ const MAX_ADDRESSES: usize = 16;
 /// `Resolve`, `Connect`, `ConnectTimeout`, or `Deadline` if that came first.
 pub(super) async fn open(slot: &Rc<Slot>, deadline: Option<Instant>) -> Result<Lease, Fault> {
     let ticket = Ticket::new(slot);
+    let tcp = within(slot, deadline, connect(slot)).await?;
+    let connection = Connection::new(Stream::Tcp(tcp), Instant::now());
+    Ok(Lease::fresh(connection, ticket))
+}
+
+/// Does what opens a connection, within the connect timeout and until `deadline` at most.
+///
+/// # Errors
+/// Those of `work`, `ConnectTimeout`, or `Deadline` if that came first.
+pub(super) async fn within<T>(
+    slot: &Slot,
+    deadline: Option<Instant>,
+    work: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
     let now = Instant::now();
     let limit = now.checked_add(slot.settings.connect_timeout);
     let (due, kind) = match (limit, deadline) {
@@ -31,17 +45,17 @@ pub(super) async fn open(slot: &Rc<Slot>, deadline: Option<Instant>) -> Result<L
     if deadline.is_some_and(|deadline| deadline <= now) {
         return Err(FailureKind::Deadline.into());
     }
-    let tcp = match due {
-        Some(due) => timeout_at(due, connect(slot))
-            .await
-            .map_err(|_| Fault::from(kind))??,
-        None => connect(slot).await?,
-    };
-    let connection = Connection::new(Stream::Tcp(tcp), Instant::now());
-    Ok(Lease::fresh(connection, ticket))
+    match due {
+        Some(due) => timeout_at(due, work).await.map_err(|_| Fault::from(kind))?,
+        None => work.await,
+    }
 }
 
-async fn connect(slot: &Slot) -> Result<TcpStream, Fault> {
+/// Resolves and connects.
+///
+/// # Errors
+/// `Resolve` or `Connect`.
+pub(super) async fn connect(slot: &Slot) -> Result<TcpStream, Fault> {
     if let Some(address) = slot.address {
         return connect_to(address)
             .await

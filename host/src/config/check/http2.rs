@@ -1,10 +1,10 @@
-//! `protocols` and `[listeners.NAME.http2]`.
+//! `protocols` and `[listeners.NAME.http2]`, and `protocol` of upstreams.
 //!
 //! It refuses to know what the protocols do.
 
 use std::time::Duration;
 
-use super::super::model::{Http2, Protocols};
+use super::super::model::{Http2, Protocols, UpstreamProtocol};
 use super::super::reader::Reader;
 
 const HELP: &str = "what clients may speak: `protocols = [\"http/1.1\", \"h2\"]`, or one of them";
@@ -35,6 +35,15 @@ pub(super) fn protocols(reader: &mut Reader<'_>) -> Protocols {
         (0, 1..) => Protocols::Http2,
         _ => Protocols::Both,
     }
+}
+
+/// What the servers of an upstream speak.
+pub(super) fn upstream(reader: &mut Reader<'_>) -> UpstreamProtocol {
+    let choices = [
+        ("http/1.1", UpstreamProtocol::Http1),
+        ("h2", UpstreamProtocol::Http2),
+    ];
+    reader.choice("protocol", &choices, UpstreamProtocol::Http1)
 }
 
 /// What a connection that speaks HTTP/2 may hold.

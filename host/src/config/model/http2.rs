@@ -1,4 +1,4 @@
-//! What a listener speaks, and `[listeners.NAME.http2]`. It refuses to know how the protocols work.
+//! What listeners and upstreams speak, and `[listeners.NAME.http2]`. It refuses to know how the protocols work.
 
 use std::time::Duration;
 
@@ -11,6 +11,15 @@ pub enum Protocols {
     Http2,
     /// Either.
     Both,
+}
+
+/// `protocol` of an upstream: what its servers speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum UpstreamProtocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
 }
 
 /// `[listeners.NAME.http2]`: what a connection that speaks HTTP/2 may hold.

@@ -88,10 +88,12 @@ pub(super) async fn answer<F, B>(
     let mut outflow = Outflow::new(sent, body);
     let end = poll_fn(|cx| {
         conn.driven_by(cx.waker());
+        let before = outflow.taken();
         let polled = outflow.poll(cx);
         if polled.is_pending() {
+            let moved = outflow.taken() != before;
             match outflow.waits() {
-                Waits::Peer if conn.phase() != Phase::Writing => conn.enter(Phase::Writing),
+                Waits::Peer if moved || conn.phase() != Phase::Writing => conn.enter(Phase::Writing),
                 Waits::Body if conn.phase() == Phase::Writing => conn.enter(Phase::Busy),
                 Waits::Peer | Waits::Body => {}
             }
