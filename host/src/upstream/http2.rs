@@ -146,11 +146,14 @@ impl Attempt {
             slot: std::rc::Rc::clone(&slot),
         };
         let request = head::request(head, framing)
-            .map_err(|why| broken((FailureKind::Unsendable(why).into(), Seen::No)))?;
+            .map_err(|why| broken((FailureKind::Unsendable(why).into(), Seen::Perhaps)))?;
         let sent = used.begin(request, body.is_none());
         let (mut response, stream) = sent.map_err(|error| {
-            used.spoil();
-            broken(judge(error, FailureKind::Reset))
+            let (fault, seen) = judge(error, FailureKind::Reset);
+            if !matches!(fault.kind, FailureKind::Unsendable(_)) {
+                used.spoil();
+            }
+            broken((fault, seen))
         })?;
         let mut upload = body.take().map(|body| Outflow::new(stream, body));
         let settings = &*slot.settings;
