@@ -9,6 +9,7 @@ mod explain;
 mod files;
 mod generation;
 mod greet;
+mod http2;
 mod intake;
 mod record;
 mod routers;

@@ -38,6 +38,7 @@ pub mod artifact;
 pub mod client;
 pub mod errors;
 pub mod gateway;
+pub mod http2;
 pub mod load;
 pub mod message;
 pub mod patience;

@@ -5,6 +5,7 @@
 mod budget;
 mod entry;
 mod gateway;
+mod http2;
 mod listener;
 mod network;
 mod pipeline;

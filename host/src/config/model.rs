@@ -2,6 +2,7 @@
 //!
 //! It refuses to know how the file looked, except for the place of each part.
 
+mod http2;
 mod pipeline;
 mod tls;
 mod upgrade;
@@ -20,6 +21,7 @@ use super::plugin_config::PluginConfig;
 use crate::route::Rule;
 use crate::tls::Client;
 
+pub use http2::{Http2, Protocols, UpstreamProtocol};
 pub use pipeline::{Element, Step};
 pub use tls::ListenerTls;
 pub use upgrade::Upgrades;
@@ -119,6 +121,10 @@ pub struct Listener {
     pub trusted_proxies: Vec<IpNet>,
     /// `encoded-separators`, default `refuse`.
     pub encoded_separators: EncodedSeparators,
+    /// `protocols`, default both.
+    pub protocols: Protocols,
+    /// `[listeners.NAME.http2]`.
+    pub http2: Http2,
     /// `[listeners.NAME.limits]`.
     pub limits: ListenerLimits,
     /// `[listeners.NAME.tls]`; absent = in clear.
@@ -319,6 +325,8 @@ pub struct Upstream {
     pub name: Arc<str>,
     /// `endpoints`, at least one.
     pub endpoints: Vec<Endpoint>,
+    /// `protocol`, default HTTP/1.1.
+    pub protocol: UpstreamProtocol,
     /// `connect-timeout`, default 5 s.
     pub connect_timeout: Duration,
     /// `first-byte-timeout`: from the end of the request to the head of the response, default 60 s.

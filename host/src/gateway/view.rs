@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::generation::Generation;
+use super::http2;
 use super::intake::Door;
 use super::routes::{Maker, RouteView, Routes};
 use crate::config::Upstream;
@@ -229,6 +230,7 @@ fn upstream(config: &Upstream, via: Option<&Via>, parts: &Parts<'_>) -> Upstream
                         port: e.port,
                     })
                     .collect(),
+                protocol: http2::of_upstream(config.protocol),
                 connect_timeout: config.connect_timeout,
                 first_byte_timeout: config.first_byte_timeout,
                 idle_timeout: config.idle_timeout,
@@ -255,6 +257,7 @@ fn same(a: &Upstream, b: &Upstream) -> bool {
     let plain = |u: &Upstream| {
         (
             u.endpoints.clone(),
+            u.protocol,
             u.connect_timeout,
             u.first_byte_timeout,
             u.idle_timeout,

@@ -13,6 +13,8 @@ pub struct Settings {
     pub name: Arc<str>,
     /// The servers, used in turn.
     pub endpoints: Vec<Endpoint>,
+    /// What the servers speak.
+    pub protocol: Protocol,
     /// The time for one endpoint to resolve and connect.
     pub connect_timeout: Duration,
     /// The time between the last progress of the request (or an interim response) and the complete head of the
@@ -31,6 +33,17 @@ pub struct Settings {
     pub max_headers: usize,
     /// TLS; none = in clear.
     pub tls: Option<Arc<Client>>,
+}
+
+/// What the servers of an upstream speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Protocol {
+    /// HTTP/1.1: a connection for each exchange at a time.
+    #[default]
+    Http1,
+    /// HTTP/2, by ALPN with TLS and else by prior knowledge (RFC 9113 sections 3.2 and 3.3): connections that exchanges
+    /// share.
+    Http2,
 }
 
 /// One server of an upstream.

@@ -62,6 +62,7 @@ pub struct FrontBuilder {
     leaf: Leaf,
     versions: Versions,
     clients: Option<rustls::RootCertStore>,
+    protocols: Vec<Vec<u8>>,
 }
 
 impl Front {
@@ -73,6 +74,7 @@ impl Front {
             leaf: leaf.clone(),
             versions: BOTH,
             clients: None,
+            protocols: vec![b"h2".to_vec(), b"http/1.1".to_vec()],
         }
     }
 
@@ -131,6 +133,13 @@ impl FrontBuilder {
         self
     }
 
+    /// Agrees on these protocols (ALPN) instead of both of HTTP, the preferred one first.
+    #[must_use]
+    pub fn protocols(mut self, protocols: &[&str]) -> Self {
+        self.protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        self
+    }
+
     /// Starts it in the runtime of the test.
     ///
     /// # Panics
@@ -157,7 +166,7 @@ impl FrontBuilder {
         let mut config = builder
             .with_single_cert(vec![self.leaf.der()], self.leaf.key_der())
             .expect("a certificate of a server");
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = self.protocols;
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let (seen, orders) = (Arc::default(), Arc::default());
         let (record, queues, upstream) = (Arc::clone(&seen), Arc::clone(&orders), self.upstream);

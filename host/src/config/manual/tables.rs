@@ -3,6 +3,7 @@
 //! It refuses to know how they are shown.
 
 mod gateway;
+mod http2;
 mod listener;
 mod plugin;
 mod route;
@@ -13,6 +14,7 @@ use super::Default::{Value, Words};
 use super::Kind::{Many, Named, Pipelines, Table as Of, Texts};
 use super::{Key, Table};
 use gateway::{ACCESS_LOG, GATEWAY, LOG};
+use http2::HTTP2;
 use listener::{LIMITS, LISTENER};
 use plugin::{ALLOW, ANY, BUDGET, OVERRIDES, PLUGIN};
 use route::{FIELD, MATCH, ROUTE};
@@ -64,6 +66,12 @@ pub(super) const TABLES: &[Table] = &[
         title: "[listeners.NAME.limits]",
         text: "What a client may send and hold.",
         keys: &[LIMITS],
+    },
+    Table {
+        name: "http2",
+        title: "[listeners.NAME.http2]",
+        text: "What a connection that speaks HTTP/2 may hold.",
+        keys: &[HTTP2],
     },
     Table {
         name: "listener-tls",

@@ -30,6 +30,7 @@ const EVERY_TABLE: &[(&str, &str, Pairs)] = &[
         &[("address", "'127.0.0.1:0'")],
     ),
     ("[listeners.listener.limits]", "limits", &[]),
+    ("[listeners.listener.http2]", "http2", &[]),
     (
         "[listeners.listener.tls]",
         "listener-tls",
@@ -95,6 +96,7 @@ const PATHS: &[(&str, &str)] = &[
     ("gateway.plugin-defaults", "plugin-defaults"),
     ("listeners.listener", "listener"),
     ("listeners.listener.limits", "limits"),
+    ("listeners.listener.http2", "http2"),
     ("listeners.listener.tls", "listener-tls"),
     ("listeners.listener.tls.client-auth", "client-auth"),
     ("listeners.other", "listener"),
