@@ -13,8 +13,9 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use h2::Reason;
-use http::Response;
+use http::{HeaderName, Response, header};
 use http_body::Body;
+use http_body_util::BodyExt as _;
 use tokio::time::Instant;
 
 pub use self::body::Http2Body;
@@ -25,7 +26,10 @@ use super::cluster::{Cluster, Until};
 use super::failure::{BoxError, Failure, FailureKind, Fault, RetrySafety};
 use super::pool::Origin;
 use super::request::{Framing, RequestHead};
+use super::trailers;
 use crate::mux::{Inflow, Outflow, OutflowError, Waits};
+
+const PROXY_AUTHENTICATION_INFO: HeaderName = HeaderName::from_static("proxy-authentication-info");
 
 /// How often a request is sent again that an endpoint has surely not seen.
 const MAX_UNSEEN: u8 = 2;
@@ -161,7 +165,9 @@ impl Attempt {
             }
             broken((fault, seen))
         })?;
-        let mut upload = body.take().map(|body| Outflow::new(stream, body));
+        let mut upload = body
+            .take()
+            .map(|body| Outflow::new(stream, body.map_frame(trailers::cleaned)));
         let settings = &*slot.settings;
         let mut patience = Patience::new(slot.links.timer(), until.first());
         let answered = poll_fn(|cx| {
@@ -226,6 +232,10 @@ impl Attempt {
         let mut response = Response::new(body);
         *response.status_mut() = parts.status;
         *response.headers_mut() = parts.headers;
+        // Speak of a proxy that the client does not see, as in `response`.
+        for name in [header::PROXY_AUTHENTICATE, PROXY_AUTHENTICATION_INFO] {
+            response.headers_mut().remove(name);
+        }
         Ok(response)
     }
 }

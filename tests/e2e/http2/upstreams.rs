@@ -333,3 +333,41 @@ async fn a_websocket_is_refused_where_the_upstream_speaks_http_2() {
     assert_eq!(server.connections(), 0);
     gateway.shutdown().await;
 }
+
+#[tokio::test]
+async fn trailers_carry_nothing_that_belongs_into_a_head() {
+    let mut server = Server::start().await;
+    let gateway = front(server.address(), "").start().await;
+    let mut client = Client::connect(gateway.address()).await;
+    let trailers = || {
+        let mut trailers = HeaderMap::new();
+        for name in ["authorization", "x-sum", "cache-control"] {
+            trailers.insert(name, "1".parse().unwrap());
+        }
+        trailers
+    };
+    let (response, mut up) = client.open(request("POST", "/")).await;
+    send(&mut up, Bytes::from("body")).await.unwrap();
+    up.send_trailers(trailers()).unwrap();
+    let mut exchange = server.accept().await;
+    let (body, fields) = exchange.read().await.unwrap();
+    let fields = fields.unwrap();
+    assert_eq!((body, fields.len()), (b"body".to_vec(), 1), "{fields:?}");
+    let head = Response::builder()
+        .header("proxy-authenticate", "Basic")
+        .body(())
+        .unwrap();
+    let mut down = exchange.respond.send_response(head, false).unwrap();
+    send(&mut down, Bytes::from("well")).await.unwrap();
+    down.send_trailers(trailers()).unwrap();
+    let reply = receive(response).await.unwrap();
+    assert_eq!(reply.text(), "well");
+    assert!(!reply.headers.contains_key("proxy-authenticate"));
+    let fields = reply.trailers.unwrap();
+    assert_eq!(
+        (fields.len(), fields.contains_key("x-sum")),
+        (1, true),
+        "{fields:?}"
+    );
+    gateway.shutdown().await;
+}

@@ -100,6 +100,7 @@ const PATHS: &[(&str, &str)] = &[
     ("listeners.listener.tls", "listener-tls"),
     ("listeners.listener.tls.client-auth", "client-auth"),
     ("listeners.other", "listener"),
+    ("listeners.other.http2", "http2"),
     ("listeners.other.limits", "limits"),
     ("listeners.other.tls", "listener-tls"),
     ("listeners.other.tls.client-auth", "client-auth"),

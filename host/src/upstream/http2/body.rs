@@ -18,6 +18,7 @@ use super::patience::Patience;
 use super::{is_over, judge};
 use crate::mux::{Inflow, Outflow, OutflowError};
 use crate::upstream::failure::{BoxError, Failure, FailureKind, Fault, RetrySafety};
+use crate::upstream::trailers;
 
 /// The body of a response. Dropping it before its end resets the stream; the connection stays.
 #[derive(Debug)]
@@ -184,7 +185,7 @@ impl Body for Http2Body {
                 if frame.is_trailers() || rest.inflow.is_end_stream() {
                     this.end();
                 }
-                Some(Ok(frame))
+                Some(Ok(trailers::cleaned(frame)))
             }
             Ok(None) => {
                 this.end();
