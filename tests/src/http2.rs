@@ -243,12 +243,16 @@ pub async fn receive(response: ResponseFuture) -> Result<Reply, h2::Error> {
 /// # Panics
 /// When it takes too long.
 pub async fn next(stream: &mut RecvStream) -> Result<Option<Bytes>, h2::Error> {
-    let piece = timeout(PATIENCE, stream.data()).await.expect("a piece");
-    match piece.transpose()? {
-        Some(piece) => {
-            let released = stream.flow_control().release_capacity(piece.len());
-            released.map(|()| Some(piece))
+    timeout(PATIENCE, async {
+        while let Some(piece) = stream.data().await.transpose()? {
+            stream.flow_control().release_capacity(piece.len())?;
+            // A frame without data only carries its flags.
+            if !piece.is_empty() {
+                return Ok(Some(piece));
+            }
         }
-        None => Ok(None),
-    }
+        Ok(None)
+    })
+    .await
+    .expect("a piece")
 }

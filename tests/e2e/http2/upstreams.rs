@@ -161,7 +161,7 @@ async fn a_client_that_does_not_read_holds_the_upstream_back_and_no_other_stream
     let stuck = client.begin(get("/1")).await.unwrap();
     let mut exchange = server.accept().await;
     let mut stream = exchange.respond.send_response(Response::new(()), false).unwrap();
-    let _unread = stuck.await.unwrap();
+    let unread = stuck.await.unwrap();
     let mut taken = 0;
     // The windows of client and gateway, and what is on the way.
     let flood = async {
@@ -180,6 +180,7 @@ async fn a_client_that_does_not_read_holds_the_upstream_back_and_no_other_stream
         () = other => {}
     }
     assert!(taken < 2 << 20, "{taken} bytes were taken");
+    drop((unread, client));
     gateway.shutdown().await;
 }
 
