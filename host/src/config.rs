@@ -33,7 +33,8 @@ pub use include::{MAX_INCLUDED, MAX_INCLUDED_FILE, MAX_INCLUDED_TOTAL};
 pub use inputs::{MAX_GLOB_MATCHES, MAX_REFERENCED_FILE, MAX_REFERENCED_TOTAL};
 pub use model::{
     AccessLog, AccessLogSink, BodyOverflow, Budget, Config, Element, EncodedSeparators, Endpoint, Gateway,
-    Listener, ListenerLimits, Log, LogFormat, OnFault, PluginEntry, Route, Step, Target, Upstream,
+    Http2, Listener, ListenerLimits, ListenerTls, Log, LogFormat, OnFault, PluginEntry, Protocols, Route,
+    Step, Target, Upgrades, Upstream, UpstreamProtocol,
 };
 pub use origin::Origin;
 pub use plugin_config::PluginConfig;

@@ -6,6 +6,7 @@ mod ahead;
 mod attributes;
 mod block;
 mod capture;
+mod compact;
 mod edit;
 mod field;
 mod head;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Version};
+use http::{HeaderMap, HeaderValue, Version};
 use tokio::time::Instant;
 
 use self::ahead::Ahead;
@@ -35,6 +36,7 @@ pub use self::pace::{MAX_EXTRA_TRIES, MAX_PAUSE, Tries};
 pub use self::text::{address_text, from_text, to_text};
 use crate::ids::RequestId;
 use crate::message::path::Separators;
+use crate::tls::Secured;
 
 /// The hook that is running: it decides what may be edited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +97,8 @@ pub struct Exchange {
     pub deadline: Option<Instant>,
     /// Client by the trusted-proxy rules.
     pub client_ip: IpAddr,
+    /// What TLS knows of the client's connection; none in clear.
+    pub secured: Option<Arc<Secured>>,
     /// Name of the route; none before routing and for "no route".
     pub route: Option<Arc<str>>,
     /// The request.
@@ -111,6 +115,8 @@ pub struct Exchange {
     pub request_body: Seen,
     /// Text that all plugins see.
     pub attributes: Attributes,
+    /// Protocols that the client asks to go over to; once it is forwarded, those that the route allows.
+    pub upgrade: Option<HeaderValue>,
     /// Upstream chosen by a hook (index into [`Names::upstreams`]).
     pub upstream: Option<u32>,
     /// The error being answered.
@@ -146,6 +152,7 @@ impl Exchange {
             started,
             deadline: None,
             client_ip,
+            secured: None,
             route: None,
             request,
             raw_target: None,
@@ -154,6 +161,7 @@ impl Exchange {
             response_trailers: None,
             request_body: Seen::None,
             attributes: Attributes::default(),
+            upgrade: None,
             upstream: None,
             error: None,
             answered_by: UpstreamView::default(),
@@ -306,12 +314,17 @@ impl Exchange {
                     .to_owned(),
             ),
             "request.body" => Some(self.request_body.as_str().to_owned()),
+            "request.upgrade" => self
+                .upgrade
+                .as_ref()
+                .map(|protocols| to_text(protocols.as_bytes())),
             "request.id" => Some(RequestId::of(self.id).to_string()),
             "http.version" => Some(match self.request.version {
                 Version::HTTP_10 => "1.0".to_owned(),
                 Version::HTTP_2 => "2".to_owned(),
                 _ => "1.1".to_owned(),
             }),
+            "request.scheme" => Some(if self.secured.is_some() { "https" } else { "http" }.to_owned()),
             "upstream.name" => self.answered_by.name.as_deref().map(str::to_owned),
             "upstream.tries" => Some(self.answered_by.tries.to_string()),
             "upstream.endpoint" => self.answered_by.endpoint.as_deref().map(str::to_owned),
@@ -319,7 +332,7 @@ impl Exchange {
             "error.origin" => self.error.as_ref().map(|e| e.origin.to_owned()),
             "error.title" => self.error.as_ref().map(|e| e.title.clone().into_owned()),
             "error.detail" => self.error.as_ref().map(|e| e.detail.clone().into_owned()),
-            _ => None,
+            _ => self.secured.as_ref()?.property(key.strip_prefix("tls.")?),
         }
     }
 }

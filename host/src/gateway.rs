@@ -8,6 +8,8 @@ mod ending;
 mod explain;
 mod files;
 mod generation;
+mod greet;
+mod http2;
 mod intake;
 mod record;
 mod routers;
@@ -15,6 +17,7 @@ mod routes;
 mod serve;
 mod sockets;
 mod tail;
+mod upgrade;
 mod view;
 mod worker;
 

@@ -12,6 +12,7 @@ pub mod exchange;
 pub mod gateway;
 pub mod ids;
 pub mod message;
+pub mod mux;
 pub mod net;
 pub mod pipeline;
 pub mod plugin;
@@ -19,6 +20,7 @@ pub mod route;
 pub mod status;
 pub mod store;
 pub mod telemetry;
+pub mod tls;
 pub mod units;
 pub mod upstream;
 

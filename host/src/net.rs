@@ -3,12 +3,23 @@
 
 mod body;
 mod connection;
+pub mod http2;
+mod inlet;
 mod listen;
+mod protocol;
+mod secure;
+mod stream;
+mod tunnel;
 mod unparsed;
 mod watched;
 
 pub use self::body::{ClientBody, ClientBodyError, RequestBody};
 pub use self::connection::{Conn, Phase, Times};
+pub use self::inlet::Inlet;
 pub use self::listen::{BindError, Listening, Socket, bind, bind_beside};
+pub use self::protocol::{Protocol, Spoken};
+pub use self::secure::{HandshakeError, secure};
+pub use self::stream::{Accepted, ClientStream};
+pub use self::tunnel::{Carried, TunnelEnd, tie};
 pub use self::unparsed::Unparsed;
 pub use self::watched::Watched;

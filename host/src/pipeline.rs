@@ -75,6 +75,31 @@ impl Pipeline {
         })
     }
 
+    /// The same with nothing but the `on-finish` hooks of the stages below `reached`.
+    #[must_use]
+    fn only_finish(&self, reached: usize) -> Rc<Self> {
+        let finish: Vec<usize> = self.finish.iter().copied().filter(|&at| at < reached).collect();
+        let stages = self.stages.iter().enumerate().map(|(at, stage)| Stage {
+            pool: stage.pool.clone().filter(|_| finish.contains(&at)),
+            ..stage.clone()
+        });
+        Rc::new(Self {
+            stages: if finish.is_empty() {
+                Vec::new()
+            } else {
+                stages.collect()
+            },
+            responder: None,
+            groups: Vec::new(),
+            request: Vec::new(),
+            request_body: Vec::new(),
+            response: Vec::new(),
+            response_body: Vec::new(),
+            error: Vec::new(),
+            finish,
+        })
+    }
+
     /// It has neither stages nor a responder.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -24,4 +24,4 @@ pub use exposition::CONTENT_TYPE;
 pub use plugin_stats::{FaultKind, Hook, PluginState, PluginStats};
 pub use registry::{BACKGROUND, Telemetry};
 pub use series::MetricKind;
-pub use stats::{End, Finished, ListenerStats, RouteStats, UpstreamFailure, UpstreamStats};
+pub use stats::{End, Finished, Handshake, ListenerStats, RouteStats, UpstreamFailure, UpstreamStats};

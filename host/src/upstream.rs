@@ -1,4 +1,4 @@
-//! An HTTP/1.1 client for the hot path: one [`Cluster`] per worker thread and upstream, with its own pool of
+//! An HTTP/1.1 client for the hot path, and one for HTTP/2 beside it: one [`Cluster`] per worker thread and upstream, with its own pool of
 //! connections. It refuses to know plugins, routes, the configuration file and other threads.
 //!
 //! Request and response of an exchange are one state machine that runs inside the caller's task: no channel, no
@@ -14,21 +14,27 @@ mod connection;
 mod exchange;
 mod failure;
 mod fields;
+mod http2;
 mod pool;
+mod reply;
 mod request;
 mod response;
 mod settings;
 mod stream;
 mod timer;
 mod trailers;
+mod upgraded;
 mod upload;
 
 pub use body::ResponseBody;
 pub use cluster::{Cluster, Until};
 pub use failure::{BodyLength, Failure, FailureKind, RetrySafety};
+pub use http2::Http2Body;
 pub use pool::EndpointStats;
+pub use reply::Reply;
 pub use request::RequestHead;
-pub use settings::{Endpoint, Settings};
+pub use settings::{Endpoint, Protocol, Settings};
+pub use upgraded::Upgraded;
 
 #[cfg(test)]
 mod tests;

@@ -13,13 +13,17 @@ mod fields;
 mod framing;
 mod hosts;
 mod limits;
+mod malformed;
 mod paths;
 mod peer;
 mod routing;
+mod semantics;
 mod shutdown;
 mod streaming;
 mod timeouts;
 mod unparsed;
+mod upgrades;
+mod websocket;
 
 /// One worker, so that there is one pool of connections, and one route for everything. `keys` are further keys of
 /// the upstream.

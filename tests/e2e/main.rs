@@ -17,5 +17,7 @@ mod documents;
 mod faults;
 mod hooks;
 mod http;
+mod http2;
 mod plugins;
 mod reload;
+mod tls;

@@ -38,11 +38,14 @@ pub mod artifact;
 pub mod client;
 pub mod errors;
 pub mod gateway;
+pub mod http2;
 pub mod load;
 pub mod message;
 pub mod patience;
 pub mod request;
+pub mod tls;
 pub mod upstream;
+pub mod websocket;
 pub mod wire;
 
 pub use crate::client::{Answer, Connection};

@@ -5,13 +5,16 @@
 mod budget;
 mod entry;
 mod gateway;
+mod http2;
 mod listener;
 mod network;
 mod pipeline;
 mod reach;
 mod route;
 mod rule;
+mod tls;
 mod unused;
+mod upgrade;
 mod upstream;
 
 use super::model::{Gateway, Listener, PluginEntry, Route, Upstream};

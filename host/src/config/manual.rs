@@ -54,6 +54,8 @@ enum Default {
 enum Kind {
     /// Text; an example that is right.
     Text(&'static str),
+    /// Text in PEM, from outside the file; the name of such a file.
+    Pem(&'static str),
     /// Text of one of these words.
     Choice(&'static [&'static str]),
     /// A span of time between these.

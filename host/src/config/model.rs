@@ -2,7 +2,10 @@
 //!
 //! It refuses to know how the file looked, except for the place of each part.
 
+mod http2;
 mod pipeline;
+mod tls;
+mod upgrade;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -16,8 +19,12 @@ use super::diagnostic::Diagnostic;
 use super::origin::Origin;
 use super::plugin_config::PluginConfig;
 use crate::route::Rule;
+use crate::tls::Client;
 
+pub use http2::{Http2, Protocols, UpstreamProtocol};
 pub use pipeline::{Element, Step};
+pub use tls::ListenerTls;
+pub use upgrade::Upgrades;
 
 /// A whole configuration that passed every check.
 #[derive(Debug)]
@@ -61,6 +68,8 @@ pub struct Gateway {
     pub plugin_defaults: Budget,
     /// `routers`: indices into [`Config::plugins`], asked in this order before the route table, each at most once.
     pub routers: Vec<usize>,
+    /// `via`: the name that this gateway goes by in `Via`, default `portcullis`; absent = it adds none.
+    pub via: Option<Arc<str>>,
 }
 
 /// `[gateway.log]`: the gateway's own log, on standard error.
@@ -112,8 +121,14 @@ pub struct Listener {
     pub trusted_proxies: Vec<IpNet>,
     /// `encoded-separators`, default `refuse`.
     pub encoded_separators: EncodedSeparators,
+    /// `protocols`, default both.
+    pub protocols: Protocols,
+    /// `[listeners.NAME.http2]`.
+    pub http2: Http2,
     /// `[listeners.NAME.limits]`.
     pub limits: ListenerLimits,
+    /// `[listeners.NAME.tls]`; absent = in clear.
+    pub tls: Option<ListenerTls>,
     /// Where it is written.
     pub origin: Origin,
 }
@@ -263,6 +278,8 @@ pub struct Route {
     pub timeout: Option<Duration>,
     /// `max-body`: a request body in bytes; absent = the listener's limit.
     pub max_body: Option<u64>,
+    /// `upgrades` and `upgrade-idle-timeout`.
+    pub upgrades: Upgrades,
     /// Where it is written.
     pub origin: Origin,
 }
@@ -286,6 +303,7 @@ impl fmt::Debug for Route {
             .field("target", &self.target)
             .field("timeout", &self.timeout)
             .field("max_body", &self.max_body)
+            .field("upgrades", &self.upgrades)
             .field("origin", &self.origin)
             .finish_non_exhaustive()
     }
@@ -307,6 +325,8 @@ pub struct Upstream {
     pub name: Arc<str>,
     /// `endpoints`, at least one.
     pub endpoints: Vec<Endpoint>,
+    /// `protocol`, default HTTP/1.1.
+    pub protocol: UpstreamProtocol,
     /// `connect-timeout`, default 5 s.
     pub connect_timeout: Duration,
     /// `first-byte-timeout`: from the end of the request to the head of the response, default 60 s.
@@ -319,6 +339,8 @@ pub struct Upstream {
     pub max_idle_time: Duration,
     /// `max-header-bytes`: status line and header fields of a response, default 64 KiB.
     pub max_header_bytes: usize,
+    /// `[upstreams.NAME.tls]`; absent = in clear.
+    pub tls: Option<Arc<Client>>,
     /// Where it is written.
     pub origin: Origin,
 }

@@ -11,6 +11,7 @@ use super::generation::Generation;
 use super::view::Instances;
 use crate::config::Config;
 use crate::plugin::{Registry, Slot};
+use crate::tls::Sessions;
 
 /// A generation that may go into force.
 pub(super) struct Candidate {
@@ -30,19 +31,27 @@ impl Candidate {
         config: Config,
         number: u64,
         workers: usize,
+        sessions: &Arc<Sessions>,
         aside: &Aside,
     ) -> Option<(Registry, Self)> {
+        let sessions = Arc::clone(sessions);
         let build = move || {
-            let candidate = Self::new(&mut registry, config, number, workers);
+            let candidate = Self::new(&mut registry, config, number, workers, &sessions);
             (registry, candidate)
         };
         aside.run(build).await
     }
 
-    fn new(registry: &mut Registry, config: Config, number: u64, workers: usize) -> Self {
+    fn new(
+        registry: &mut Registry,
+        config: Config,
+        number: u64,
+        workers: usize,
+        sessions: &Sessions,
+    ) -> Self {
         let began = Instant::now();
         let slots = registry.resolve(&config);
-        let generation = Arc::new(Generation::new(number, config, slots));
+        let generation = Arc::new(Generation::new(number, config, slots).secured(sessions));
         Self {
             instances: (0..workers).map(|_| instances(&generation)).collect(),
             generation,

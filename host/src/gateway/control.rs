@@ -28,6 +28,7 @@ use crate::telemetry::events::{
     ShutdownFinished, ShutdownStarted,
 };
 use crate::telemetry::{AccessFormat, AccessLog, PluginState, Telemetry};
+use crate::tls::Sessions;
 
 /// Commands that may wait for a worker.
 const COMMANDS: usize = 16;
@@ -75,6 +76,7 @@ struct Control {
     files: Option<Files>,
     telemetry: Arc<Telemetry>,
     stores: Arc<Stores>,
+    sessions: Arc<Sessions>,
     board: Arc<Board>,
     registry: Option<Registry>,
     workers: Vec<Worker>,
@@ -147,8 +149,9 @@ impl Control {
             })
             .collect::<Result<Vec<_>, StartError>>()?;
 
+        let sessions = Arc::new(Sessions::default());
         let aside = Aside::start().map_err(StartError::Thread)?;
-        let (registry, candidate) = Candidate::build(registry, config, 1, count, &aside)
+        let (registry, candidate) = Candidate::build(registry, config, 1, count, &sessions, &aside)
             .await
             .ok_or(StartError::Ended)?;
         candidate.generation.warn_of_routers();
@@ -159,6 +162,7 @@ impl Control {
             retired: Vec::new(),
             telemetry,
             stores,
+            sessions,
             board,
             registry: Some(registry),
             workers,
@@ -298,7 +302,8 @@ impl Control {
             return;
         };
         let number = self.generation.number + 1;
-        let built = Candidate::build(registry, config, number, self.workers.len(), &self.aside).await;
+        let workers = self.workers.len();
+        let built = Candidate::build(registry, config, number, workers, &self.sessions, &self.aside).await;
         let Some((registry, candidate)) = built else {
             tracing::error!("loading ended unexpectedly; reloads are off until the gateway is restarted");
             return;
@@ -342,7 +347,8 @@ impl Control {
             took,
         } = candidate;
         self.announce(&generation, took);
-        self.sockets.announce(&opened, &self.telemetry);
+        self.sockets
+            .announce(&opened, &generation.config.listeners, &self.telemetry);
         let mut waiting = Vec::new();
         for ((worker, instances), sockets) in self.workers.iter().zip(instances).zip(opened) {
             let (done, adopted) = oneshot::channel();
@@ -377,6 +383,7 @@ impl Control {
         self.telemetry.retain_listeners(|name| listeners.contains(name));
         self.telemetry.retain_plugins(|name| plugins.contains(name));
         self.stores.retain(|name| plugins.contains(name));
+        self.sessions.retain(|name| listeners.contains(name));
         ConfigReloaded {
             generation: generation.number,
             routes: config.routes.len(),

@@ -7,7 +7,7 @@ use http::request;
 
 use super::generation::Generation;
 use super::intake::{Door, intake};
-use crate::message::forwarded::Peer;
+use crate::message::forwarded::{Peer, Scheme};
 use crate::message::problem::ErrorKind;
 use crate::route::{Passed, Stand};
 
@@ -42,9 +42,14 @@ impl Generation {
     /// there is no such listener.
     #[must_use]
     pub fn explain(&self, listener: usize, peer: IpAddr, request: request::Parts) -> Option<Explained> {
-        let door = Door::of(self.config.listeners.get(listener)?);
+        let door = Door::of(self.config.listeners.get(listener)?, None);
         let routing = self.tables.get(listener)?;
-        let taken = intake(request, &door, &Peer::new(peer, &door.trusted));
+        let listener = self.config.listeners.get(listener)?;
+        let scheme = match listener.tls {
+            None => Scheme::Http,
+            Some(_) => Scheme::Https,
+        };
+        let taken = intake(request, &door, &Peer::new(peer, &door.trusted), scheme);
         let mut explained = Explained {
             host: taken.host().to_owned(),
             path: taken.head.target.path().to_owned(),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::config::{Config, Element, PluginEntry, Step, Target};
 use crate::plugin::{Hook, Slot};
 use crate::route::Table;
+use crate::tls::{Acceptor, Sessions};
 
 /// One version of the gateway.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub struct Generation {
     pub slots: Vec<Slot>,
     /// For each of its listeners, in its order.
     pub tables: Vec<Routing>,
+    /// TLS of each of its listeners, in its order; none for those in clear.
+    pub acceptors: Vec<Option<Acceptor>>,
 }
 
 /// The routes of one listener.
@@ -69,7 +72,26 @@ impl Generation {
             config: Arc::new(config),
             slots,
             tables,
+            acceptors: Vec::new(),
         }
+    }
+
+    /// The same with TLS where its listeners have it. Without, it serves nothing but in clear.
+    #[must_use]
+    pub fn secured(mut self, sessions: &Sessions) -> Self {
+        let listeners = self.config.listeners.iter();
+        let acceptors = listeners.map(|listener| {
+            let tls = listener.tls.as_ref()?;
+            Some(sessions.acceptor(&listener.name, &tls.server))
+        });
+        self.acceptors = acceptors.collect();
+        self
+    }
+
+    /// TLS of a listener.
+    #[must_use]
+    pub fn acceptor(&self, listener: usize) -> Option<&Acceptor> {
+        self.acceptors.get(listener)?.as_ref()
     }
 
     /// The pipeline of a route on a listener, or of requests without a route: the listener's, unless the route does not

@@ -3,20 +3,22 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{HOST, HeaderValue};
-use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, Version, request};
+use http::header::{HOST, HeaderValue, TE};
+use http::uri::{self, PathAndQuery};
+use http::{HeaderMap, Method, Uri, Version, request};
 
 use super::worker::MIN_BUFFER;
 use crate::config::{EncodedSeparators, Listener};
 use crate::exchange::RequestHead;
+use crate::message::fields::{Coding, Expectation, Forwards};
 use crate::message::forwarded::{Peer, Scheme, TrustedProxies, client_ip, rewrite};
 use crate::message::path::{Separators, normalise};
 use crate::message::problem::ErrorKind;
 use crate::message::survey::Survey;
-use crate::message::{fields, host};
+use crate::message::{fields, host, http2, via};
 use crate::route::Lookup;
 
 /// What a listener demands of a head before anything acts on it.
@@ -28,14 +30,18 @@ pub(super) struct Door {
     pub separators: Separators,
     /// Longest request target, bytes.
     pub uri_bytes: usize,
+    /// Number of fields, where no parser has counted them.
+    pub headers: usize,
     /// Largest head, bytes, where the parser's own bound is too wide.
     pub header_bytes: Option<usize>,
+    /// The gateway's name in `Via`.
+    pub via: Option<Arc<str>>,
 }
 
 impl Door {
     /// The door of a listener.
     #[must_use]
-    pub(super) fn of(listener: &Listener) -> Self {
+    pub(super) fn of(listener: &Listener, via: Option<&Arc<str>>) -> Self {
         Self {
             trusted: TrustedProxies::new(listener.trusted_proxies.clone()),
             separators: match listener.encoded_separators {
@@ -43,7 +49,9 @@ impl Door {
                 EncodedSeparators::Keep => Separators::Keep,
             },
             uri_bytes: listener.limits.uri_bytes,
+            headers: listener.limits.headers,
             header_bytes: Some(listener.limits.header_bytes).filter(|&bytes| bytes < MIN_BUFFER),
+            via: via.cloned(),
         }
     }
 
@@ -54,7 +62,9 @@ impl Door {
             trusted: TrustedProxies::new(Vec::new()),
             separators: Separators::Refuse,
             uri_bytes: 8 << 10,
+            headers: 100,
             header_bytes: None,
+            via: None,
         }
     }
 }
@@ -69,12 +79,18 @@ pub(super) struct Intake {
     pub raw_target: Option<PathAndQuery>,
     /// Effective host in lower case, where it is not the authority as written.
     pub host: Option<String>,
+    /// The protocols that it asks to go over to.
+    pub upgrade: Option<HeaderValue>,
+    /// The client sends its body only when it is told to.
+    pub awaits_leave: bool,
+    /// `Max-Forwards` says that the gateway is to answer it.
+    pub last_hop: bool,
     /// Why the request is refused, if it is.
     pub refused: Option<ErrorKind>,
 }
 
 /// Takes a request in. A refused one still has a head, for the log and the error's hooks.
-pub(super) fn intake(parts: request::Parts, door: &Door, peer: &Peer) -> Intake {
+pub(super) fn intake(parts: request::Parts, door: &Door, peer: &Peer, scheme: Scheme) -> Intake {
     let request::Parts {
         method,
         uri,
@@ -82,6 +98,10 @@ pub(super) fn intake(parts: request::Parts, door: &Door, peer: &Peer) -> Intake 
         mut headers,
         ..
     } = parts;
+    let unsettled = match version {
+        Version::HTTP_2 => http2::settle(&uri, &mut headers).err(),
+        _ => None,
+    };
     let mut survey = Survey::of(&headers);
     let target = uri
         .path_and_query()
@@ -91,6 +111,12 @@ pub(super) fn intake(parts: request::Parts, door: &Door, peer: &Peer) -> Intake 
     let mut refuse = |kind: ErrorKind| {
         refused.get_or_insert(kind);
     };
+    if let Some(error) = unsettled {
+        refuse(error.into());
+    }
+    if version == Version::HTTP_2 && headers.len() > door.headers {
+        refuse(ErrorKind::HeadersTooLarge);
+    }
     if target.as_str().len() > door.uri_bytes {
         refuse(ErrorKind::UriTooLong);
     }
@@ -102,6 +128,16 @@ pub(super) fn intake(parts: request::Parts, door: &Door, peer: &Peer) -> Intake 
     if method == Method::CONNECT {
         refuse(ErrorKind::ConnectRefused);
     }
+    if method == Method::TRACE {
+        refuse(ErrorKind::TraceRefused);
+    }
+    if !is_served(&uri, version) {
+        refuse(ErrorKind::BadRequest);
+    }
+    // RFC 9112 section 3.2.4.
+    if target.path() == "*" && method != Method::OPTIONS {
+        refuse(ErrorKind::PathRefused);
+    }
     // RFC 9112 section 3.2: also a request in absolute-form must have the field.
     if uri.authority().is_some() && version == Version::HTTP_11 && !headers.contains_key(HOST) {
         refuse(ErrorKind::HostMissing);
@@ -109,7 +145,28 @@ pub(super) fn intake(parts: request::Parts, door: &Door, peer: &Peer) -> Intake 
     if let Err(error) = host::settle(&uri, &mut headers, &mut survey) {
         refuse(error.into());
     }
-    fields::strip_request(&mut headers, &survey);
+    let hop = fields::strip_request(&mut headers, &survey);
+    if hop.trailers == fields::Trailers::Accepted && version == Version::HTTP_2 {
+        // RFC 9113 section 8.2.2: the one thing that a request may say of its connection, and gRPC demands it.
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+    if hop.coding == Coding::Unknown {
+        refuse(ErrorKind::UnsupportedTransferEncoding);
+    }
+    if hop.expectation == Expectation::Unknown {
+        refuse(ErrorKind::ExpectationFailed);
+    }
+    if let Some(name) = &door.via
+        && survey.has_via()
+        && via::passes(&headers, name) >= via::MAX_PASSES
+    {
+        refuse(ErrorKind::LoopDetected);
+    }
+    let forwards = if method == Method::OPTIONS && survey.has_max_forwards() {
+        fields::forward_once(&mut headers)
+    } else {
+        Forwards::On
+    };
     let ip = client_ip(peer, &door.trusted, &headers);
     let mut lowered = None;
     match host::effective(&survey, version) {
@@ -131,7 +188,7 @@ pub(super) fn intake(parts: request::Parts, door: &Door, peer: &Peer) -> Intake 
         }
         Err(error) => refuse(error.into()),
     }
-    rewrite(&mut headers, &survey, peer, Scheme::Http);
+    rewrite(&mut headers, &survey, peer, scheme);
     let authority = headers
         .get(HOST)
         .cloned()
@@ -152,7 +209,19 @@ pub(super) fn intake(parts: request::Parts, door: &Door, peer: &Peer) -> Intake 
         client_ip: ip,
         raw_target,
         host: lowered,
+        upgrade: hop.upgrade.filter(|_| version == Version::HTTP_11),
+        awaits_leave: hop.expectation == Expectation::Continue,
+        last_hop: forwards == Forwards::Over,
         refused,
+    }
+}
+
+/// Whether the form of a request target is one that is served (RFC 9112 section 3.2): not the authority alone, which is
+/// CONNECT's, and of absolute ones only those of HTTP.
+fn is_served(uri: &Uri, version: Version) -> bool {
+    match uri.scheme() {
+        Some(scheme) => *scheme == uri::Scheme::HTTP || *scheme == uri::Scheme::HTTPS,
+        None => uri.authority().is_none() || version > Version::HTTP_11,
     }
 }
 

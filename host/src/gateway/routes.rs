@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::generation::Generation;
-use crate::config::{Step, Target};
+use crate::config::{Step, Target, Upgrades};
 use crate::pipeline::{Pipeline, Stage};
 use crate::telemetry::{RouteStats, Telemetry};
 
@@ -25,6 +25,8 @@ pub(super) struct RouteView {
     pub timeout: Option<Duration>,
     /// Bytes of a request body.
     pub max_body: u64,
+    /// What its connections may go over to.
+    pub upgrades: Upgrades,
     /// This worker's counters.
     pub stats: Arc<RouteStats>,
 }
@@ -123,6 +125,7 @@ impl Maker {
             },
             timeout: route.timeout,
             max_body: route.max_body.unwrap_or(listener_limit),
+            upgrades: route.upgrades.clone(),
             stats: self.telemetry.route(self.worker, &route.name),
         })
     }
@@ -138,6 +141,7 @@ impl Maker {
             upstream: None,
             timeout: None,
             max_body: limit.map_or(0, |listener| listener.limits.body),
+            upgrades: Upgrades::default(),
             stats: self.telemetry.route(self.worker, ""),
         }
     }

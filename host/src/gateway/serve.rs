@@ -6,24 +6,26 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::CONTENT_LENGTH;
-use http::{Method, Request, Response, StatusCode};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue};
+use http::{Method, Response, StatusCode, request};
 use http_body::Body as _;
-use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::ending::Ending;
 use super::intake::intake;
 use super::routers;
 use super::tail::Tail;
+use super::upgrade;
 use super::view::{RouteAt, UpstreamView, View};
 use super::worker::Worker;
+use crate::abi::Reply;
 use crate::exchange::{Exchange, ResponseHead, Seen, Side, UpstreamView as AnsweredBy};
 use crate::ids::RequestId;
-use crate::message::forwarded::Peer;
+use crate::message::forwarded::{Peer, Scheme};
 use crate::message::problem::{ErrorKind, Problem};
-use crate::net::{ClientBody, Conn, RequestBody};
+use crate::net::{ClientBody, Conn, Inlet, RequestBody};
 use crate::pipeline::{Failed, Payload, Retry, Run, Stop, upstream_failure, upstream_problem};
+use crate::tls::Secured;
 use crate::upstream::{Failure, FailureKind, RequestHead, RetrySafety, Until};
 
 /// Times that `on-error` may name another upstream in one exchange.
@@ -33,30 +35,37 @@ const MAX_FAILOVERS: u32 = 2;
 pub(super) struct Client {
     /// The worker that serves it.
     pub worker: Rc<Worker>,
-    /// Its state for the sweep.
-    pub conn: Rc<Conn>,
     /// Its address.
     pub peer: Peer,
     /// The listener that accepted it.
     pub listener: Arc<str>,
+    /// The tunnel that the connection becomes.
+    pub tunnel: upgrade::Slot,
+    /// What its handshake brought; none in clear.
+    pub secured: Option<Arc<Secured>>,
 }
 
-/// Serves one request.
+/// Serves one request. `conn` is the state of the connection or stream that carries it.
 ///
 /// # Errors
 /// Never; failures are answers.
 pub(super) async fn serve(
     client: Rc<Client>,
-    request: Request<Incoming>,
+    conn: Rc<Conn>,
+    parts: request::Parts,
+    incoming: Inlet,
 ) -> Result<Response<Tail>, Infallible> {
     let started = Instant::now();
-    client.conn.begin_request(started);
+    conn.begin_request(started);
     let view = client.worker.view();
     let listener = view.listener(&client.listener).unwrap_or(usize::MAX);
-    let (parts, incoming) = request.into_parts();
-    let (mut ending, refused) = begin(&client, view, listener, parts, started);
+    let (mut ending, refused) = begin(&client, &conn, view, listener, parts, started);
     if !incoming.is_end_stream() {
-        ending.run().x().request_body = Seen::Unread;
+        conn.expect_body();
+        let x = ending.run().x();
+        x.request_body = Seen::Unread;
+        // What came behind the head would have to be the body first.
+        x.upgrade = None;
     }
     let refused = match (&ending.view.routers, refused) {
         (Some(_), refused) => Box::pin(routers::ask(&mut ending, refused)).await.err(),
@@ -65,21 +74,22 @@ pub(super) async fn serve(
     };
     let outcome = match refused {
         Some(problem) => Err(Stop::Fail(problem)),
-        None => exchange(&client, &mut ending, incoming).await,
+        None => exchange(conn, &mut ending, incoming).await,
     };
     let payload = match outcome {
         Ok(payload) => payload,
         Err(stop) => Box::pin(stopped(&mut ending, stop)).await,
     };
-    Ok(answer(ending, payload))
+    Ok(answer(ending, payload, &client.tunnel))
 }
 
 /// Routes the request and sets up its exchange.
 fn begin(
-    client: &Rc<Client>,
+    client: &Client,
+    conn: &Rc<Conn>,
     view: Rc<View>,
     listener: usize,
-    parts: http::request::Parts,
+    parts: request::Parts,
     started: Instant,
 ) -> (Box<Ending>, Option<ErrorKind>) {
     let mut at = RouteAt {
@@ -90,7 +100,11 @@ fn begin(
     // Connections of a listener that is no more are about to be closed.
     let own = view.listeners.get(listener).unwrap_or(&view.closed);
     let asked_for_head = parts.method == Method::HEAD;
-    let taken = intake(parts, &own.door, &client.peer);
+    let scheme = match client.secured {
+        None => Scheme::Http,
+        Some(_) => Scheme::Https,
+    };
+    let taken = intake(parts, &own.door, &client.peer, scheme);
     if let (None, Some(routing)) = (taken.refused, view.generation.tables.get(listener)) {
         at.route = routing
             .table
@@ -101,7 +115,10 @@ fn begin(
         .refused
         .or_else(|| at.route.is_none().then_some(ErrorKind::NoRoute));
     let id = RequestId::next().get();
+    let (last_hop, awaits_leave) = (taken.last_hop, taken.awaits_leave);
     let mut exchange = Box::new(Exchange::new(id, started, taken.client_ip, taken.head, names));
+    exchange.upgrade = taken.upgrade;
+    exchange.secured.clone_from(&client.secured);
     exchange.raw_target = taken.raw_target;
     exchange.separators = own.door.separators;
     let pipeline = match view.route(at) {
@@ -115,20 +132,24 @@ fn begin(
         None => Rc::clone(&view.closed.none.pipeline),
     };
     let run = Run::new(pipeline, exchange);
-    let mut ending = Ending::new(
-        Rc::clone(&client.worker),
-        Rc::clone(&client.conn),
-        view,
-        at,
-        started,
-        run,
-    );
+    let mut ending = Ending::new(Rc::clone(&client.worker), Rc::clone(conn), view, at, started, run);
     ending.asked_for_head = asked_for_head;
+    ending.last_hop = last_hop;
+    ending.awaits_leave = awaits_leave;
+    ending.closes = refused.is_some_and(doubts_what_follows);
     (Box::new(ending), refused)
 }
 
+/// Why a request was refused lets doubt where the next one would begin.
+fn doubts_what_follows(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::ConnectRefused | ErrorKind::UnsupportedTransferEncoding
+    )
+}
+
 /// The way of an exchange that nothing stops.
-async fn exchange(client: &Client, ending: &mut Ending, incoming: Incoming) -> Result<Payload, Stop> {
+async fn exchange(conn: Rc<Conn>, ending: &mut Ending, incoming: Inlet) -> Result<Payload, Stop> {
     let Some(route) = ending.route() else {
         return Err(Stop::Fail(Box::new(Problem::new(ErrorKind::NoRoute))));
     };
@@ -140,7 +161,7 @@ async fn exchange(client: &Client, ending: &mut Ending, incoming: Incoming) -> R
     let body = if incoming.is_end_stream() {
         RequestBody::Empty
     } else {
-        let body = ClientBody::new(incoming, Rc::clone(&client.conn), max_body);
+        let body = ClientBody::new(incoming, conn, max_body);
         if body.announces_too_much() {
             let problem = Problem::new(ErrorKind::BodyTooLarge);
             return Err(Stop::Fail(Box::new(problem.with_detail(format!(
@@ -157,14 +178,28 @@ async fn exchange(client: &Client, ending: &mut Ending, incoming: Incoming) -> R
     }
     let chosen = run.x().upstream.or(target);
     match chosen {
-        Some(upstream) => forward(ending, upstream, body).await,
+        Some(_) if ending.last_hop => Err(Stop::Respond(Box::new(own_answer()), ending.run().reached())),
+        Some(upstream) => {
+            upgrade::settle(ending, upstream)?;
+            forward(ending, upstream, body).await
+        }
         None => {
+            let run = ending.run();
             let whole = run.whole_request(body).await?;
             let reply = run.respond(whole).await?;
             let payload = run.accept(reply);
             let reached = run.reached();
             Ok(run.response(payload, reached).await?)
         }
+    }
+}
+
+/// The answer to OPTIONS where the gateway is the last that may see it (RFC 9110 section 7.6.2).
+fn own_answer() -> Reply {
+    Reply {
+        status: StatusCode::OK,
+        headers: http::HeaderMap::new(),
+        body: bytes::Bytes::new(),
     }
 }
 
@@ -247,6 +282,8 @@ async fn send(
         // One that is no text is refused by the client.
         authority: x.request.authority.to_str().unwrap_or("\0"),
         headers: &x.request.headers,
+        upgrade: x.upgrade.as_ref(),
+        via: target.via.as_ref().map(|via| via.of(x.request.version)),
     };
     let sent = Instant::now();
     let until = Until {
@@ -329,11 +366,17 @@ fn fitted(head: &mut ResponseHead, payload: Payload, asked_for_head: bool, sent_
 }
 
 /// Puts head and body together. The exchange keeps what `on-finish` hooks and the log read.
-fn answer(mut ending: Box<Ending>, mut payload: Payload) -> Response<Tail> {
+fn answer(mut ending: Box<Ending>, mut payload: Payload, tunnel: &upgrade::Slot) -> Response<Tail> {
     ending.answered = true;
-    let asked_for_head = ending.asked_for_head;
+    let (asked_for_head, closes) = (
+        ending.asked_for_head,
+        ending.closes || ending.withholds_leave(&payload),
+    );
+    ending.run().settle();
+    if let Some(response) = upgrade::switch(&mut ending, &mut payload, tunnel) {
+        return response;
+    }
     let run = ending.run();
-    run.settle();
     let keeps = run.has_finish();
     let x = run.x();
     let sent_as_head = x.request.method == Method::HEAD;
@@ -360,5 +403,9 @@ fn answer(mut ending: Box<Ending>, mut payload: Payload) -> Response<Tail> {
     let mut response = Response::new(Tail::new(payload, ending, order));
     *response.status_mut() = status;
     *response.headers_mut() = headers;
+    if closes {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
     response
 }

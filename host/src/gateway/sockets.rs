@@ -66,13 +66,14 @@ impl Sockets {
     }
 
     /// Logs those whose sockets have just been opened.
-    pub(super) fn announce(&self, opened: &[Opened], telemetry: &Telemetry) {
+    pub(super) fn announce(&self, opened: &[Opened], listeners: &[Listener], telemetry: &Telemetry) {
         for (listener, _) in opened.first().into_iter().flatten() {
+            let tls = listeners.iter().any(|l| l.name == *listener && l.tls.is_some());
             if let Some(address) = self.bound.get(listener) {
                 ListenerStarted {
                     listener,
                     address: *address,
-                    protocol: "http",
+                    protocol: if tls { "https" } else { "http" },
                 }
                 .emit(telemetry);
             }

@@ -55,6 +55,16 @@ impl Tail {
         tail
     }
 
+    /// No body, and no exchange that would end with it.
+    #[must_use]
+    pub(super) fn empty() -> Self {
+        Self {
+            payload: Payload::default(),
+            ending: None,
+            copy: None,
+        }
+    }
+
     fn end(&mut self) {
         let Some(mut ending) = self.ending.take() else {
             return;

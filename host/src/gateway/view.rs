@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::generation::Generation;
+use super::http2;
 use super::intake::Door;
 use super::routes::{Maker, RouteView, Routes};
 use crate::config::Upstream;
 use crate::exchange::Names;
+use crate::message::via::Via;
 use crate::net::Times;
 use crate::pipeline::{Pipeline, Stage};
 use crate::plugin::{Instance, Pool, Slot, Warmer};
@@ -75,6 +77,8 @@ pub(super) struct UpstreamView {
     pub cluster: Rc<Cluster>,
     /// This worker's counters.
     pub stats: Arc<UpstreamStats>,
+    /// What the gateway adds to `Via`.
+    pub via: Option<Via>,
     settings: Upstream,
 }
 
@@ -97,7 +101,9 @@ impl View {
     #[must_use]
     pub(super) fn new(generation: Arc<Generation>, mut parts: Parts<'_>) -> Rc<Self> {
         let config = Arc::clone(&generation.config);
-        let upstreams: Vec<_> = config.upstreams.iter().map(|u| upstream(u, &parts)).collect();
+        let via = config.gateway.via.as_deref().and_then(Via::new);
+        let upstreams = config.upstreams.iter().map(|u| upstream(u, via.as_ref(), &parts));
+        let upstreams: Vec<_> = upstreams.collect();
         let names = Names {
             upstreams: upstreams.iter().map(|u| Arc::from(&*u.name)).collect(),
         };
@@ -129,8 +135,9 @@ impl View {
             name: Arc::clone(&l.name),
             routes: Routes::new(routing.routes.len()),
             none: maker.no_route(&generation, Some(index)),
-            door: Door::of(l),
+            door: Door::of(l, config.gateway.via.as_ref()),
             times: Times {
+                handshake: l.tls.as_ref().map_or(Duration::MAX, |tls| tls.handshake_timeout),
                 keep_alive: l.limits.keep_alive,
                 header: l.limits.header_timeout,
                 body: l.limits.body_timeout,
@@ -176,6 +183,7 @@ impl ListenerView {
             none,
             door: Door::closed(),
             times: Times {
+                handshake: patience,
                 keep_alive: patience,
                 header: patience,
                 body: patience,
@@ -204,7 +212,7 @@ fn pool(slot: &Slot, parts: &mut Parts<'_>) -> Option<Rc<Pool>> {
     })
 }
 
-fn upstream(config: &Upstream, parts: &Parts<'_>) -> UpstreamView {
+fn upstream(config: &Upstream, via: Option<&Via>, parts: &Parts<'_>) -> UpstreamView {
     let kept = parts.before.and_then(|view| {
         view.upstreams
             .iter()
@@ -222,6 +230,7 @@ fn upstream(config: &Upstream, parts: &Parts<'_>) -> UpstreamView {
                         port: e.port,
                     })
                     .collect(),
+                protocol: http2::of_upstream(config.protocol),
                 connect_timeout: config.connect_timeout,
                 first_byte_timeout: config.first_byte_timeout,
                 idle_timeout: config.idle_timeout,
@@ -229,6 +238,7 @@ fn upstream(config: &Upstream, parts: &Parts<'_>) -> UpstreamView {
                 max_idle_time: config.max_idle_time,
                 max_header_bytes: config.max_header_bytes,
                 max_headers: MAX_RESPONSE_FIELDS,
+                tls: config.tls.clone(),
             }))
         },
         |kept| Rc::clone(&kept.cluster),
@@ -237,6 +247,7 @@ fn upstream(config: &Upstream, parts: &Parts<'_>) -> UpstreamView {
         name: Arc::clone(&config.name),
         cluster,
         stats: parts.telemetry.upstream(parts.worker, &config.name),
+        via: via.cloned(),
         settings: config.clone(),
     }
 }
@@ -246,6 +257,7 @@ fn same(a: &Upstream, b: &Upstream) -> bool {
     let plain = |u: &Upstream| {
         (
             u.endpoints.clone(),
+            u.protocol,
             u.connect_timeout,
             u.first_byte_timeout,
             u.idle_timeout,
@@ -254,5 +266,5 @@ fn same(a: &Upstream, b: &Upstream) -> bool {
             u.max_header_bytes,
         )
     };
-    plain(a) == plain(b)
+    plain(a) == plain(b) && a.tls == b.tls
 }

@@ -2,13 +2,18 @@
 //! request path is shared with another core.
 
 use std::cell::{Cell, RefCell};
+use std::error::Error;
+use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use hashbrown::HashMap;
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -17,15 +22,19 @@ use tokio::task::{AbortHandle, LocalSet};
 use tokio::time::Instant;
 
 use super::generation::Generation;
+use super::greet::{Greeting, greet};
+use super::http2;
 use super::serve::{Client, serve};
 use super::view::{Instances, Parts, View};
 use crate::abi::Outcome;
 use crate::config::Listener;
 use crate::message::forwarded::Peer;
-use crate::net::{Conn, Listening, Socket, Watched};
+use crate::net::http2::Settings as Http2Settings;
+use crate::net::{Accepted, Conn, Inlet, Listening, Phase, Protocol, Socket, Spoken, Watched};
 use crate::pipeline::Run;
 use crate::plugin::Warmer;
 use crate::telemetry::{AccessBuffer, ListenerStats, Telemetry};
+use crate::tls::{Acceptor, HTTP_1_1};
 
 /// Time between two looks at every connection.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -163,6 +172,8 @@ pub(super) struct Worker {
 struct Connection {
     conn: Rc<Conn>,
     listener: Arc<str>,
+    /// Who was let in when it was accepted ([`Acceptor::admission`](crate::tls::Acceptor::admission)); none in clear.
+    admission: Option<[u8; 32]>,
     task: AbortHandle,
 }
 
@@ -240,7 +251,8 @@ impl Worker {
 
     /// Goes over to a new view. Exchanges in flight end with the one that they began with.
     fn adopt(self: &Rc<Self>, view: Rc<View>, sockets: Vec<(Arc<str>, Socket)>) {
-        let config = Arc::clone(&view.generation.config);
+        let generation = Arc::clone(&view.generation);
+        let config = Arc::clone(&generation.config);
         *self.view.borrow_mut() = view;
         let kept = |name: &str| config.listeners.iter().any(|l| &*l.name == name);
         self.accepting.borrow_mut().retain(|name, task| {
@@ -250,7 +262,12 @@ impl Worker {
             }
             keep
         });
-        for connection in self.connections.borrow().values().filter(|c| !kept(&c.listener)) {
+        // A connection that was let in by other rules than a new one would be takes no further exchange.
+        let admitted = |c: &Connection| {
+            let at = config.listeners.iter().position(|l| l.name == c.listener);
+            at.is_some_and(|at| generation.acceptor(at).map(Acceptor::admission) == c.admission.as_ref())
+        };
+        for connection in self.connections.borrow().values().filter(|c| !admitted(c)) {
             connection.conn.drain();
         }
         for (name, socket) in sockets {
@@ -269,7 +286,7 @@ impl Worker {
     async fn accepts(self: Rc<Self>, name: Arc<str>, socket: Listening) {
         loop {
             match socket.accept().await {
-                Ok((stream, peer)) => self.serve(&name, Watched::new(stream, Conn::new()), peer),
+                Ok((stream, peer)) => self.serve(&name, stream.into(), peer),
                 Err(error) => {
                     // Per-connection errors (ECONNABORTED) pass by; a lack of descriptors needs time.
                     tracing::debug!(listener = &*name, %error, "accept failed");
@@ -279,7 +296,7 @@ impl Worker {
         }
     }
 
-    fn serve(self: &Rc<Self>, name: &Arc<str>, stream: Watched, peer: SocketAddr) {
+    fn serve(self: &Rc<Self>, name: &Arc<str>, stream: Accepted, peer: SocketAddr) {
         let view = self.view();
         let Some(listener) = view.generation.config.listeners.iter().find(|l| l.name == *name) else {
             return;
@@ -290,40 +307,57 @@ impl Worker {
             self.telemetry.listener(self.index, name).refused();
             return;
         }
-        let conn = Rc::clone(stream.conn());
-        let trusted = view
-            .listener(name)
-            .and_then(|i| view.listeners.get(i))
-            .map(|l| &l.door.trusted);
-        let Some(trusted) = trusted else { return };
-        let client = Rc::new(Client {
-            worker: Rc::clone(self),
-            conn: Rc::clone(&conn),
-            peer: Peer::new(peer.ip(), trusted),
-            listener: Arc::clone(name),
-        });
-        let io = TokioIo::new(stream);
-        let service = service_fn(move |request| serve(Rc::clone(&client), request));
-        let connection = builder(listener).serve_connection(io, service);
+        let conn = Conn::new();
+        let Some(at) = view.listener(name) else { return };
+        let Some(trusted) = view.listeners.get(at).map(|l| &l.door.trusted) else {
+            return;
+        };
+        let from = Peer::new(peer.ip(), trusted);
+        let acceptor = view.generation.acceptor(at).cloned();
+        let admission = acceptor.as_ref().map(|acceptor| *acceptor.admission());
+        let (http1, http2, spoken) = (
+            builder(listener),
+            http2::settings(listener),
+            http2::spoken(listener),
+        );
         let id = self.next_connection.get();
         self.next_connection.set(id + 1);
-        let (worker, driven) = (Rc::clone(self), Rc::clone(&conn));
+        let (worker, driven, listener) = (Rc::clone(self), Rc::clone(&conn), Arc::clone(name));
         let stats = self.telemetry.listener(self.index, name);
-        stats.opened();
         let task = tokio::task::spawn_local(async move {
-            let gone = Gone { worker, id, stats };
-            let mut connection = pin!(connection);
-            let mut told = false;
-            let end = std::future::poll_fn(|cx| {
-                driven.driven_by(cx.waker());
-                if driven.is_draining() && !std::mem::replace(&mut told, driven.is_draining()) {
-                    connection.as_mut().graceful_shutdown();
-                }
-                connection.as_mut().poll(cx)
+            let mut gone = Gone {
+                worker,
+                id,
+                stats: None,
+            };
+            let (stream, secured) = match acceptor {
+                None => (stream.in_clear(), None),
+                Some(acceptor) => match Box::pin(greet(stream, &acceptor, &driven, &stats)).await {
+                    Greeting::Secured(stream, secured) => (stream, Some(secured)),
+                    Greeting::Gone => return,
+                    Greeting::Refused(unparsed) => {
+                        gone.worker.note_unparsed(unparsed, peer.ip(), driven.since());
+                        return;
+                    }
+                },
+            };
+            stats.opened();
+            gone.stats = Some(Arc::clone(&stats));
+            let client = Rc::new(Client {
+                worker: Rc::clone(&gone.worker),
+                peer: from,
+                listener,
+                secured,
+                tunnel: RefCell::default(),
             });
-            if let Err(error) = end.await {
-                tracing::debug!(%error, "a connection ended early");
-            }
+            let connection = Serving {
+                client,
+                http1,
+                http2,
+                spoken,
+                stats,
+            };
+            connection.run(Watched::new(stream, Rc::clone(&driven))).await;
             if let Some(unparsed) = driven.unparsed() {
                 gone.worker.note_unparsed(unparsed, peer.ip(), driven.since());
             }
@@ -331,6 +365,7 @@ impl Worker {
         let tracked = Connection {
             conn,
             listener: Arc::clone(name),
+            admission,
             task: task.abort_handle(),
         };
         self.connections.borrow_mut().insert(id, tracked);
@@ -395,6 +430,81 @@ impl Worker {
     }
 }
 
+/// What serves a connection.
+struct Serving {
+    client: Rc<Client>,
+    http1: http1::Builder,
+    http2: Http2Settings,
+    spoken: Spoken,
+    stats: Arc<ListenerStats>,
+}
+
+impl Serving {
+    async fn run(self, mut stream: Watched) {
+        let conn = Rc::clone(stream.conn());
+        let protocol = {
+            // A client that agreed on nothing speaks what everybody did before ALPN.
+            let secured = self.client.secured.as_ref();
+            let negotiated = secured.map(|secured| secured.protocol().unwrap_or(HTTP_1_1));
+            let known = poll_fn(|cx| {
+                conn.driven_by(cx.waker());
+                if conn.is_draining() {
+                    return Poll::Ready(Ok(None));
+                }
+                stream.poll_protocol(self.spoken, negotiated, cx)
+            });
+            known.await
+        };
+        let end: Result<(), Box<dyn Error>> = match protocol {
+            Ok(Some(Protocol::Http1)) => self.http1(conn, stream).await.map_err(Into::into),
+            // Boxed: connections that speak HTTP/1.1 do not pay for its size.
+            Ok(Some(Protocol::Http2)) => Box::pin(self.http2(stream)).await.map_err(Into::into),
+            Ok(None) => Ok(()),
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = end {
+            tracing::debug!(%error, "a connection ended early");
+        }
+    }
+
+    async fn http1(self, conn: Rc<Conn>, stream: Watched) -> hyper::Result<()> {
+        let Self {
+            client, http1, stats, ..
+        } = self;
+        let (served, driven) = (Rc::clone(&client), Rc::clone(&conn));
+        let service = service_fn(move |request: Request<Incoming>| {
+            let (parts, body) = request.into_parts();
+            serve(Rc::clone(&served), Rc::clone(&conn), parts, Inlet::Http1(body))
+        });
+        let mut connection = http1.serve_connection(TokioIo::new(stream), service);
+        let mut told = false;
+        let end = poll_fn(|cx| {
+            driven.driven_by(cx.waker());
+            let mut connection = Pin::new(&mut connection);
+            if driven.is_draining() && !std::mem::replace(&mut told, driven.is_draining()) {
+                connection.as_mut().graceful_shutdown();
+            }
+            connection.poll(cx)
+        });
+        end.await?;
+        if let Some(tunnel) = client.tunnel.take() {
+            driven.enter(Phase::Tunnel);
+            let parts = connection.into_parts();
+            let (client, early) = (parts.io.into_inner(), parts.read_buf);
+            Box::pin(tunnel.run(client, early, &stats)).await;
+        }
+        Ok(())
+    }
+
+    async fn http2(self, stream: Watched) -> Result<(), h2::Error> {
+        let client = self.client;
+        crate::net::http2::serve(stream, self.http2, move |parts, body, conn| {
+            serve(Rc::clone(&client), conn, parts, body)
+        })
+        .await
+    }
+}
+
 fn builder(listener: &Listener) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
@@ -424,12 +534,15 @@ impl Drop for Finishing {
 struct Gone {
     worker: Rc<Worker>,
     id: u64,
-    stats: Arc<ListenerStats>,
+    /// None before the handshake.
+    stats: Option<Arc<ListenerStats>>,
 }
 
 impl Drop for Gone {
     fn drop(&mut self) {
-        self.stats.closed();
+        if let Some(stats) = &self.stats {
+            stats.closed();
+        }
         self.worker.connections.borrow_mut().remove(&self.id);
     }
 }

@@ -4,7 +4,8 @@
 //! for the connection is handed back, and its reader decides.
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, EXPECT, MAX_FORWARDS, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING,
+    UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -29,6 +30,18 @@ pub struct HopByHop {
     pub trailers: Trailers,
     /// `Expect: 100-continue` (RFC 9110 section 10.1.1). Requests only.
     pub expectation: Expectation,
+    /// What `Transfer-Encoding` says. Requests only.
+    pub coding: Coding,
+}
+
+/// How the body of a request is coded for its way (RFC 9112 section 6.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Coding {
+    /// Not, or in chunks and nothing else.
+    #[default]
+    Plain,
+    /// With a coding below the chunks, or chunks more than once: nobody here takes that apart.
+    Unknown,
 }
 
 /// What `Connection` says about the connection's end.
@@ -61,6 +74,8 @@ pub enum Expectation {
     None,
     /// `100-continue`.
     Continue,
+    /// Something else, or several things.
+    Unknown,
 }
 
 /// Removes from a request what must not reach the upstream: `Connection` and every field it names, `Keep-Alive`,
@@ -91,12 +106,14 @@ pub fn strip_request(headers: &mut HeaderMap, survey: &Survey) -> HopByHop {
         }
         headers.remove(TE);
     }
-    if survey.has(Field::Expect)
-        && headers
-            .remove(EXPECT)
-            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
-    {
-        hop.expectation = Expectation::Continue;
+    if survey.has(Field::Expect) {
+        let is_known = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+        hop.expectation = if headers.get_all(EXPECT).iter().all(is_known) {
+            Expectation::Continue
+        } else {
+            Expectation::Unknown
+        };
+        headers.remove(EXPECT);
     }
     if survey.has(Field::Trailer) {
         headers.remove(TRAILER);
@@ -108,6 +125,29 @@ pub fn strip_request(headers: &mut HeaderMap, survey: &Survey) -> HopByHop {
         headers.remove(HTTP2_SETTINGS);
     }
     hop
+}
+
+/// Whether a request may be forwarded once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forwards {
+    /// It may.
+    On,
+    /// It may not: who reads it is to answer it.
+    Over,
+}
+
+/// Counts `Max-Forwards` down (RFC 9110 section 7.6.2), for OPTIONS. A value that is no number counts as none.
+pub fn forward_once(headers: &mut HeaderMap) -> Forwards {
+    let left = headers
+        .get(MAX_FORWARDS)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.parse::<u64>().ok());
+    match left {
+        Some(0) => return Forwards::Over,
+        Some(left) => headers.insert(MAX_FORWARDS, HeaderValue::from(left - 1)),
+        None => None,
+    };
+    Forwards::On
 }
 
 /// Whether a field belongs to the connection or its framing, so that neither a plugin nor an error answer may
@@ -134,6 +174,11 @@ fn strip_common(headers: &mut HeaderMap, survey: &Survey, hop: &mut HopByHop) {
         headers.remove(PROXY_CONNECTION);
     }
     if survey.has(Field::TransferEncoding) {
+        let mut lines = headers.get_all(TRANSFER_ENCODING).iter();
+        let chunks = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"chunked");
+        if !(lines.next().is_some_and(chunks) && lines.next().is_none()) {
+            hop.coding = Coding::Unknown;
+        }
         headers.remove(TRANSFER_ENCODING);
         headers.remove(CONTENT_LENGTH);
     }

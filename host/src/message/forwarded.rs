@@ -111,7 +111,8 @@ pub fn client_ip(peer: &Peer, trusted: &TrustedProxies, headers: &HeaderMap) -> 
 ///
 /// From an untrusted peer every `X-Forwarded-*`, `Forwarded` and `X-Real-IP` is dropped and `X-Forwarded-For`,
 /// `-Proto` and `-Host` are set from the connection and `Host`. From a trusted one the peer is appended to
-/// `X-Forwarded-For`, `-Proto` and `-Host` are set only if missing, and the others stay.
+/// `X-Forwarded-For`, and to `Forwarded` (RFC 7239 section 4) if it is there; `-Proto` and `-Host` are set only if
+/// missing, and the others stay.
 pub fn rewrite(headers: &mut HeaderMap, survey: &Survey, peer: &Peer, scheme: Scheme) {
     let host = match &survey.host {
         HostField::One(host) => Some(host.clone()),
@@ -128,6 +129,9 @@ pub fn rewrite(headers: &mut HeaderMap, survey: &Survey, peer: &Peer, scheme: Sc
         }
         Trust::Trusted => {
             append_peer(headers, peer);
+            if survey.has(Field::Forwarded) {
+                append_element(headers, peer, scheme, host.as_ref());
+            }
             if !survey.has(Field::XForwardedProto) {
                 headers.insert(X_FORWARDED_PROTO, proto(scheme));
             }
@@ -186,6 +190,30 @@ fn append_peer(headers: &mut HeaderMap, peer: &Peer) {
         HeaderValue::from_maybe_shared(bytes::Bytes::from(chain)).unwrap_or_else(|_| peer.value.clone())
     };
     headers.insert(X_FORWARDED_FOR, value);
+}
+
+/// Appends this hop to `Forwarded`, as RFC 7239 sections 4 to 6 write it: an IPv6 address in brackets and quotes, a host
+/// in quotes.
+fn append_element(headers: &mut HeaderMap, peer: &Peer, scheme: Scheme, host: Option<&HeaderValue>) {
+    let mut element = match peer.ip {
+        IpAddr::V4(ip) => format!("for={ip}"),
+        IpAddr::V6(ip) => format!("for=\"[{ip}]\""),
+    };
+    element.push_str(match scheme {
+        Scheme::Http => ";proto=http",
+        Scheme::Https => ";proto=https",
+    });
+    // A host that was taken in has neither quotes nor backslashes; one that was not is refused anyway.
+    if let Some(host) = host
+        .and_then(|host| host.to_str().ok())
+        .filter(|host| !host.contains(['"', '\\']))
+    {
+        element.push_str(&format!(";host=\"{host}\""));
+    }
+    // A line of its own is the next member of the list (RFC 9110 section 5.3).
+    if let Ok(element) = HeaderValue::from_maybe_shared(bytes::Bytes::from(element)) {
+        headers.append(FORWARDED, element);
+    }
 }
 
 /// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:80`.
@@ -318,6 +346,23 @@ mod tests {
             ("x-forwarded-host", "outer"),
         ]);
         assert_eq!(headers, expected);
+    }
+
+    #[test]
+    fn a_trusted_peer_is_appended_to_forwarded_where_that_is_used() {
+        for (ip, host, element) in [
+            (
+                "10.0.0.1",
+                "inner:80",
+                "for=10.0.0.1;proto=https;host=\"inner:80\"",
+            ),
+            ("fd00::1", "[::1]", "for=\"[fd00::1]\";proto=https;host=\"[::1]\""),
+        ] {
+            let mut headers = map(&[("host", host), ("forwarded", "for=198.51.100.1")]);
+            rewrite(&mut headers, &peer(ip), Scheme::Https);
+            let lines: Vec<_> = headers.get_all(FORWARDED).iter().collect();
+            assert_eq!(lines, ["for=198.51.100.1", element]);
+        }
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub(super) enum Field {
     XForwardedHost,
     /// Any other whose name begins with `x-forwarded-`.
     XForwardedOther,
+    Via,
+    MaxForwards,
 }
 
 impl Survey {
@@ -77,6 +79,18 @@ impl Survey {
         self.seen & field.bit() != 0
     }
 
+    /// Whether `Via` is there.
+    #[must_use]
+    pub fn has_via(&self) -> bool {
+        self.has(Field::Via)
+    }
+
+    /// Whether `Max-Forwards` is there.
+    #[must_use]
+    pub fn has_max_forwards(&self) -> bool {
+        self.has(Field::MaxForwards)
+    }
+
     /// Whether a field is there that ends at this gateway.
     #[inline]
     pub(super) fn has_hop_by_hop(&self) -> bool {
@@ -95,6 +109,7 @@ impl Field {
     pub(super) fn of(name: &str) -> Option<Self> {
         let (text, field) = match (name.len(), name.as_bytes().first()?) {
             (2, b't') => ("te", Self::Te),
+            (3, b'v') => ("via", Self::Via),
             (4, b'h') => ("host", Self::Host),
             (6, b'e') => ("expect", Self::Expect),
             (7, b't') => ("trailer", Self::Trailer),
@@ -103,6 +118,7 @@ impl Field {
             (9, b'x') => ("x-real-ip", Self::XRealIp),
             (10, b'c') => ("connection", Self::Connection),
             (10, b'k') => ("keep-alive", Self::KeepAlive),
+            (12, b'm') => ("max-forwards", Self::MaxForwards),
             (14, b'h') => ("http2-settings", Self::Http2Settings),
             (16, b'p') => ("proxy-connection", Self::ProxyConnection),
             (17, b't') => ("transfer-encoding", Self::TransferEncoding),
@@ -157,6 +173,8 @@ mod tests {
             ("x-forwarded-fox", Some(Field::XForwardedOther)),
             ("x-forwarded-", Some(Field::XForwardedOther)),
             ("x-forwarded", None),
+            ("via", Some(Field::Via)),
+            ("max-forwards", Some(Field::MaxForwards)),
             ("x-real-ip", Some(Field::XRealIp)),
             ("x-real-iq", None),
             ("", None),

@@ -1,8 +1,8 @@
-//! State of a client's connection, without a timer per request: its stream notes what it is doing and since when,
-//! and a sweep of the worker ends those that took too long (exact to the sweep's interval). It refuses to know the
-//! stream.
+//! State of a client's connection, or of one stream of a connection that has many (HTTP/2), without a timer per request:
+//! it notes what it waits for and since when, and a sweep of the worker ends those that took too long (exact to the
+//! sweep's interval). It refuses to know the bytes.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::task::Waker;
 use std::time::Duration;
@@ -11,11 +11,14 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::Unparsed;
+use super::http2::Streams;
 use crate::message::capture::Capture;
 
 /// What a connection is waiting for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
+    /// The client to go on with the handshake of TLS.
+    Handshake,
     /// The next request.
     Idle,
     /// The rest of a request's head.
@@ -26,11 +29,15 @@ pub enum Phase {
     Body,
     /// The client to read what was written.
     Writing,
+    /// Nothing that the sweep could judge: it carries another protocol.
+    Tunnel,
 }
 
 /// How long each phase may last.
 #[derive(Debug, Clone, Copy)]
 pub struct Times {
+    /// From the connection to the end of the handshake of TLS.
+    pub handshake: Duration,
     /// Between two requests.
     pub keep_alive: Duration,
     /// From the first byte of a head to its last.
@@ -39,7 +46,8 @@ pub struct Times {
     pub body: Duration,
 }
 
-/// State of one connection, shared by its stream, its requests and the sweep.
+/// State of one connection, shared by its stream, its requests and the sweep. A connection that speaks HTTP/2 has one
+/// state for itself and one for each of its streams, which carries one request.
 #[derive(Debug)]
 pub struct Conn {
     phase: Cell<Phase>,
@@ -47,27 +55,48 @@ pub struct Conn {
     expired: Cell<bool>,
     received: Cell<u64>,
     copy: RefCell<Option<Capture>>,
+    unread: Cell<bool>,
     unflushed: Cell<bool>,
     unparsed: Cell<Option<Unparsed>>,
     draining: Cell<bool>,
     task: RefCell<Option<Waker>>,
+    streams: OnceCell<Rc<Streams>>,
 }
 
 impl Conn {
     /// A connection that was just accepted: it owes us a head.
     #[must_use]
     pub fn new() -> Rc<Self> {
+        Self::begin(Phase::Head)
+    }
+
+    /// A stream whose request's head has come.
+    #[must_use]
+    pub fn of_stream() -> Rc<Self> {
+        Self::begin(Phase::Busy)
+    }
+
+    fn begin(phase: Phase) -> Rc<Self> {
         Rc::new(Self {
-            phase: Cell::new(Phase::Head),
+            phase: Cell::new(phase),
             since: Cell::new(Instant::now()),
             expired: Cell::new(false),
             received: Cell::new(0),
             copy: RefCell::new(None),
+            unread: Cell::new(false),
             unflushed: Cell::new(false),
             unparsed: Cell::new(None),
             draining: Cell::new(false),
             task: RefCell::new(None),
+            streams: OnceCell::new(),
         })
+    }
+
+    /// It has streams from now on, which are looked after with it.
+    pub(super) fn multiplex(&self, streams: Rc<Streams>) {
+        if self.streams.set(streams).is_err() {
+            tracing::debug!("a connection became one of streams twice");
+        }
     }
 
     /// Notes what it waits for from now on.
@@ -96,7 +125,8 @@ impl Conn {
         }
     }
 
-    fn wake(&self) {
+    /// Has the task that drives it look again.
+    pub(super) fn wake(&self) {
         if let Some(task) = self.task.borrow().as_ref() {
             task.wake_by_ref();
         }
@@ -151,8 +181,20 @@ impl Conn {
         }
     }
 
+    /// The current request has a body.
+    pub fn expect_body(&self) {
+        self.unread.set(true);
+    }
+
+    /// The client has not been read to the end of the last request's body.
+    #[must_use]
+    pub fn is_unread(&self) -> bool {
+        self.unread.get()
+    }
+
     /// The body has ended as it should.
-    pub(super) fn copied(&self) {
+    pub(super) fn ended_body(&self) {
+        self.unread.set(false);
         if let Some(copy) = &mut *self.copy.borrow_mut() {
             copy.complete();
         }
@@ -167,6 +209,7 @@ impl Conn {
     /// A request's head is complete.
     pub fn begin_request(&self, now: Instant) {
         self.received.set(0);
+        self.unread.set(false);
         self.enter_at(Phase::Busy, now);
     }
 
@@ -213,11 +256,21 @@ impl Conn {
     #[must_use]
     pub fn sweep(&self, now: Instant, times: &Times) -> bool {
         let age = now.saturating_duration_since(self.since.get());
+        if let Some(streams) = self.streams.get() {
+            let stuck = match self.phase.get() {
+                Phase::Writing => age > times.body,
+                // It lingers after its end.
+                Phase::Head => age > times.header,
+                _ => false,
+            };
+            return stuck || streams.sweep(self, now, times);
+        }
         match self.phase.get() {
+            Phase::Handshake => age > times.handshake,
             Phase::Idle => age > times.keep_alive,
             Phase::Head => age > times.header,
             Phase::Writing => age > times.body,
-            Phase::Busy => false,
+            Phase::Busy | Phase::Tunnel => false,
             Phase::Body if age > times.body => {
                 // First the exchange is told, so that it can answer 408; if that does not end it, the
                 // next sweep does.
@@ -237,6 +290,7 @@ mod tests {
     use super::*;
 
     const TIMES: Times = Times {
+        handshake: Duration::from_secs(5),
         keep_alive: Duration::from_secs(75),
         header: Duration::from_secs(10),
         body: Duration::from_secs(30),
@@ -244,7 +298,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn each_phase_has_its_own_patience() {
-        for (phase, patience) in [(Phase::Idle, 75), (Phase::Head, 10), (Phase::Writing, 30)] {
+        for (phase, patience) in [
+            (Phase::Handshake, 5),
+            (Phase::Idle, 75),
+            (Phase::Head, 10),
+            (Phase::Writing, 30),
+        ] {
             let conn = Conn::new();
             conn.enter(phase);
             tokio::time::advance(Duration::from_secs(patience)).await;

@@ -31,14 +31,22 @@ pub(super) fn answer(bare: &[u8]) -> Option<(Unparsed, Bytes)> {
         _ => return None,
     };
     let date = lines.find(|line| line.starts_with("date: "));
+    Some(document(kind, [Some(status), Some("connection: close"), date]))
+}
+
+/// The answer to HTTP in clear on a port with TLS.
+pub(super) fn in_clear() -> (Unparsed, Bytes) {
+    let lines = [Some("HTTP/1.1 400 Bad Request"), Some("connection: close")];
+    document(ErrorKind::HttpToTlsPort, lines)
+}
+
+/// The document of an error behind these lines.
+fn document<'a>(kind: ErrorKind, lines: impl IntoIterator<Item = Option<&'a str>>) -> (Unparsed, Bytes) {
     let id = RequestId::next();
     let problem = Problem::new(kind).with_request_id(id.to_text().as_str());
     let (_, fields, document) = problem.answer(&Method::GET);
     let mut out = BytesMut::with_capacity(512);
-    for line in [Some(status), Some("connection: close"), date]
-        .into_iter()
-        .flatten()
-    {
+    for line in lines.into_iter().flatten() {
         out.put_slice(line.as_bytes());
         out.put_slice(b"\r\n");
     }
@@ -49,7 +57,7 @@ pub(super) fn answer(bare: &[u8]) -> Option<(Unparsed, Bytes)> {
     }
     out.put_slice(b"\r\n");
     out.put_slice(&document);
-    Some((Unparsed { id, kind }, out.freeze()))
+    (Unparsed { id, kind }, out.freeze())
 }
 
 #[cfg(test)]

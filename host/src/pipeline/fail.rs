@@ -112,6 +112,7 @@ impl Run {
 pub fn upstream_failure(kind: FailureKind) -> Option<UpstreamFailure> {
     Some(match kind {
         FailureKind::Connect | FailureKind::Resolve => UpstreamFailure::Connect,
+        FailureKind::Tls => UpstreamFailure::Tls,
         FailureKind::ConnectTimeout
         | FailureKind::FirstByteTimeout
         | FailureKind::IdleTimeout
@@ -128,6 +129,7 @@ pub fn upstream_failure(kind: FailureKind) -> Option<UpstreamFailure> {
 pub fn upstream_problem(failure: &Failure) -> Problem {
     let kind = match failure.kind {
         FailureKind::Connect | FailureKind::Resolve => ErrorKind::UpstreamConnectFailed,
+        FailureKind::Tls => ErrorKind::UpstreamTls,
         FailureKind::ConnectTimeout => ErrorKind::UpstreamConnectTimeout,
         FailureKind::NoEndpoint => ErrorKind::NoEndpoint,
         FailureKind::FirstByteTimeout => ErrorKind::UpstreamTimeout,

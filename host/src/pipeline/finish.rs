@@ -17,6 +17,15 @@ impl Run {
         finish.any(|&index| index < self.reached() && !self.is_absent(index))
     }
 
+    /// Lets go of everything but what they need: an exchange that may stay open for long keeps no instances of a
+    /// configuration that was replaced long ago.
+    pub fn let_go(&mut self) {
+        self.pipeline = self.pipeline.only_finish(self.reached());
+        let x = self.x();
+        x.deadline = None;
+        x.compact();
+    }
+
     /// Keeps the copy of a body for them.
     pub fn captured(&mut self, side: Side, bytes: Bytes) {
         self.x().set_captured(side, bytes);

@@ -11,7 +11,7 @@ use crate::telemetry::exposition::{Exposition, Label};
 use crate::telemetry::plugin_stats::{FaultKind, Hook, PluginState, PluginSum};
 use crate::telemetry::process;
 use crate::telemetry::registry::Telemetry;
-use crate::telemetry::stats::{ListenerSum, RouteSum, UpstreamFailure, UpstreamSum};
+use crate::telemetry::stats::{Handshake, ListenerSum, RouteSum, UpstreamFailure, UpstreamSum};
 
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
@@ -162,9 +162,26 @@ impl Telemetry {
         each(doc, names::LISTENER_OPEN, "listener", &listeners, |sum| {
             sum.opened.saturating_sub(sum.closed)
         });
+        each(doc, names::LISTENER_UPGRADED, "listener", &listeners, |sum| {
+            sum.upgraded
+        });
+        each(doc, names::LISTENER_TUNNELS, "listener", &listeners, |sum| {
+            sum.upgraded.saturating_sub(sum.tunnels_closed)
+        });
         each(doc, names::LISTENER_REFUSED, "listener", &listeners, |sum| {
             sum.refused
         });
+        begin(doc, names::LISTENER_HANDSHAKES);
+        for (listener, sum) in &listeners {
+            // A listener in clear has none.
+            if sum.handshakes.iter().all(|count| *count == 0) {
+                continue;
+            }
+            for (handshake, count) in Handshake::ALL.into_iter().zip(sum.handshakes) {
+                let labels = [("listener", &**listener), ("result", handshake.name())];
+                doc.count(names::LISTENER_HANDSHAKES.name, &labels, count);
+            }
+        }
     }
 
     fn write_process(&self, doc: &mut Exposition) {

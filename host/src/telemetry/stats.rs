@@ -198,9 +198,48 @@ pub struct ListenerStats {
     opened: Counter,
     closed: Counter,
     refused: Counter,
+    upgraded: Counter,
+    tunnels_closed: Counter,
+    handshakes: [Counter; Handshake::ALL.len()],
+}
+
+/// How a TLS handshake of a client ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handshake {
+    /// A new session.
+    Full,
+    /// An earlier session goes on.
+    Resumed,
+    /// No agreement, or none in time.
+    Failed,
+}
+
+impl Handshake {
+    /// All ends, in the order of their cells.
+    pub const ALL: [Self; 3] = [Self::Full, Self::Resumed, Self::Failed];
+
+    /// Value of the label `result`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Resumed => "resumed",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 impl ListenerStats {
+    /// A connection has gone over to another protocol.
+    pub fn upgraded(&self) {
+        self.upgraded.add(1);
+    }
+
+    /// Such a connection ended.
+    pub fn tunnel_closed(&self) {
+        self.tunnels_closed.add(1);
+    }
+
     /// A connection was accepted.
     pub fn opened(&self) {
         self.opened.add(1);
@@ -211,9 +250,19 @@ impl ListenerStats {
         self.closed.add(1);
     }
 
-    /// A connection was closed at once, for a limit on connections or a handshake that failed; it is not `opened`.
+    /// A connection was closed at once, for a limit on connections; it is not `opened`.
     pub fn refused(&self) {
         self.refused.add(1);
+    }
+
+    /// A TLS handshake ended. One that failed was a connection that was refused.
+    pub fn handshake(&self, handshake: Handshake) {
+        if handshake == Handshake::Failed {
+            self.refused.add(1);
+        }
+        if let Some(counter) = self.handshakes.get(handshake as usize) {
+            counter.add(1);
+        }
     }
 }
 
@@ -223,6 +272,9 @@ pub(super) struct ListenerSum {
     pub(super) opened: u64,
     pub(super) closed: u64,
     pub(super) refused: u64,
+    pub(super) upgraded: u64,
+    pub(super) tunnels_closed: u64,
+    pub(super) handshakes: [u64; Handshake::ALL.len()],
 }
 
 impl ListenerSum {
@@ -231,6 +283,11 @@ impl ListenerSum {
         self.closed += stats.closed.get();
         self.opened += stats.opened.get();
         self.refused += stats.refused.get();
+        self.tunnels_closed += stats.tunnels_closed.get();
+        self.upgraded += stats.upgraded.get();
+        for (sum, handshakes) in self.handshakes.iter_mut().zip(&stats.handshakes) {
+            *sum += handshakes.get();
+        }
     }
 }
 
@@ -266,6 +323,9 @@ mod tests {
     #[test]
     fn failure_kinds_are_in_the_order_of_their_cells() {
         for (at, kind) in UpstreamFailure::ALL.into_iter().enumerate() {
+            assert_eq!(at, kind as usize);
+        }
+        for (at, kind) in Handshake::ALL.into_iter().enumerate() {
             assert_eq!(at, kind as usize);
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::HeaderValue;
 use http_body::{Body, Frame, SizeHint};
 
 use super::chunked::{Decoded, Decoder};
@@ -13,6 +14,7 @@ use super::connection::Expired;
 use super::failure::{BoxError, Failure, FailureKind, Fault, RetrySafety};
 use super::pool::Lease;
 use super::response::Framing;
+use super::upgraded::Upgraded;
 use super::upload::{Step, Upload};
 
 /// The body of a response. `B` is the request body, which may still be on its way.
@@ -40,6 +42,8 @@ enum Reading {
     Length(u64),
     Chunked(Decoder),
     Close,
+    /// There is none: the connection speaks this protocol now.
+    Upgraded(HeaderValue),
 }
 
 /// One thing read from the connection.
@@ -82,6 +86,7 @@ where
                 Reading::Chunked(Decoder::new(settings.max_header_bytes, settings.max_headers))
             }
             Framing::Close => Reading::Close,
+            Framing::Upgraded(protocol) => Reading::Upgraded(protocol),
         };
         Self {
             endpoint,
@@ -97,6 +102,15 @@ where
     /// The endpoint that answered, as `host:port`.
     pub fn endpoint(&self) -> &Arc<str> {
         &self.endpoint
+    }
+
+    /// The connection, if it has gone over to another protocol; there is no body then.
+    pub fn take_upgraded(&mut self) -> Option<Upgraded> {
+        let rest = self.rest.take_if(|rest| rest.is_upgraded())?;
+        match rest.reading {
+            Reading::Upgraded(protocol) => Some(Upgraded::new(rest.lease, protocol)),
+            _ => None,
+        }
     }
 
     /// Closes the connection and reports why.
@@ -127,6 +141,12 @@ where
     let connection = &lease.connection;
     if connection.keep_alive && upload.is_sent() && connection.read.is_empty() {
         lease.keep();
+    }
+}
+
+impl<B> Rest<B> {
+    fn is_upgraded(&self) -> bool {
+        matches!(self.reading, Reading::Upgraded(_))
     }
 }
 
@@ -189,6 +209,7 @@ impl Reading {
                     Decoded::End => Some(Element::End),
                 })
             }
+            Self::Upgraded(_) => Ok(Some(Element::End)),
             _ if buffer.is_empty() => Ok(None),
             Self::Close => Ok(Some(Element::Data {
                 data: buffer.split().freeze(),
@@ -210,7 +231,7 @@ impl Reading {
         match self {
             Self::Length(left) => *left,
             Self::Chunked(decoder) => decoder.left_in_chunk(),
-            Self::Close => 0,
+            Self::Close | Self::Upgraded(_) => 0,
         }
     }
 }
@@ -251,7 +272,7 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ready.is_empty() && self.rest.is_none()
+        self.ready.is_empty() && self.rest.as_ref().is_none_or(Rest::is_upgraded)
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -261,6 +282,7 @@ where
                 reading: Reading::Length(left),
                 ..
             }) => SizeHint::with_exact(*left),
+            Some(rest) if rest.is_upgraded() => SizeHint::with_exact(0),
             Some(_) => SizeHint::default(),
         }
     }

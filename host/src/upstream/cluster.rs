@@ -12,13 +12,14 @@ use http_body::Body;
 use tokio::time::Instant;
 
 use super::body::ResponseBody;
-use super::connect;
 use super::exchange::Await;
 use super::failure::{BoxError, Failure, FailureKind, Fault, RetrySafety};
 use super::pool::{Check, EndpointStats, Lease, Origin, Slot};
+use super::reply::Reply;
 use super::request::{Framing, RequestHead};
-use super::settings::{Endpoint, Settings};
+use super::settings::{Endpoint, Protocol, Settings};
 use super::upload::Upload;
+use super::{connect, http2};
 
 /// How long an exchange may take.
 #[derive(Debug, Clone, Copy, Default)]
@@ -37,7 +38,7 @@ impl From<Option<Instant>> for Until {
 
 impl Until {
     /// What comes first while there is no head.
-    fn first(self) -> Option<Instant> {
+    pub(super) fn first(self) -> Option<Instant> {
         match (self.end, self.head) {
             (Some(end), Some(head)) => Some(end.min(head)),
             (end, head) => end.or(head),
@@ -45,7 +46,7 @@ impl Until {
     }
 
     /// What ran out when [`Until::first`] has passed: a time of this try, or the whole exchange's.
-    fn blame(self, mut fault: Fault, of_try: FailureKind) -> Fault {
+    pub(super) fn blame(self, mut fault: Fault, of_try: FailureKind) -> Fault {
         let goes_on = || self.end.is_none_or(|end| end > Instant::now());
         if fault.kind == FailureKind::Deadline && self.head.is_some() && goes_on() {
             fault.kind = of_try;
@@ -123,9 +124,9 @@ impl Cluster {
         head: RequestHead<'_>,
         body: B,
         until: impl Into<Until>,
-    ) -> Result<Response<ResponseBody<B>>, Failure>
+    ) -> Result<Response<Reply<B>>, Failure>
     where
-        B: Body<Data = Bytes> + Unpin,
+        B: Body<Data = Bytes> + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
         head.check()
@@ -133,6 +134,11 @@ impl Cluster {
         let until = until.into();
         if until.end.is_some_and(|end| end <= Instant::now()) {
             return Err(Fault::from(FailureKind::Deadline).at(RetrySafety::Unsent, None));
+        }
+        if self.settings.protocol == Protocol::Http2 {
+            // Boxed: the way of HTTP/1.1 does not pay for its size.
+            let response = Box::pin(http2::send(self, head, body, until)).await?;
+            return Ok(response.map(Reply::Http2));
         }
         let mut upload = Upload::new(body);
         let repeatable = upload.framing() == Framing::None && head.method.is_idempotent();
@@ -149,12 +155,13 @@ impl Cluster {
             let mut wait = Await::default();
             let settings = &*self.settings;
             let result =
-                poll_fn(|cx| wait.poll_head(&mut lease.connection, &mut upload, head.method, settings, cx));
+                poll_fn(|cx| wait.poll_head(&mut lease.connection, &mut upload, &head, settings, cx));
             let fault = match result.await {
                 Ok(found) => {
                     lease.connection.extend(until.end);
                     lease.connection.keep_alive = found.keep_alive;
-                    let mut response = Response::new(ResponseBody::new(lease, upload, found.framing));
+                    let mut response =
+                        Response::new(Reply::Http1(ResponseBody::new(lease, upload, found.framing)));
                     *response.status_mut() = found.status;
                     *response.headers_mut() = found.headers;
                     return Ok(response);
@@ -175,6 +182,17 @@ impl Cluster {
             upload.rewind();
             lease = Box::pin(self.open(turn, until)).await?;
         }
+    }
+
+    /// All endpoints, beginning with the one whose turn it is.
+    pub(super) fn in_turn(&self) -> impl Iterator<Item = &Rc<Slot>> {
+        let turn = self.turn();
+        self.slots.iter().cycle().skip(turn).take(self.slots.len())
+    }
+
+    /// A connection was opened.
+    pub(super) fn count_opened(&self) {
+        self.opened.set(self.opened.get() + 1);
     }
 
     /// The endpoint whose turn it is.

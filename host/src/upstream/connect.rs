@@ -3,14 +3,18 @@
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
 
 use super::connection::Connection;
 use super::failure::{FailureKind, Fault};
 use super::pool::{Lease, Slot, Ticket};
+use super::settings::Protocol;
 use super::stream::Stream;
+use crate::tls::HTTP_2;
 
 /// How many addresses of a name are tried.
 const MAX_ADDRESSES: usize = 16;
@@ -18,9 +22,23 @@ const MAX_ADDRESSES: usize = 16;
 /// Resolves and connects, within the connect timeout and until `deadline` at most.
 ///
 /// # Errors
-/// `Resolve`, `Connect`, `ConnectTimeout`, or `Deadline` if that came first.
+/// `Resolve`, `Connect`, `Tls`, `ConnectTimeout`, or `Deadline` if that came first.
 pub(super) async fn open(slot: &Rc<Slot>, deadline: Option<Instant>) -> Result<Lease, Fault> {
     let ticket = Ticket::new(slot);
+    let stream = within(slot, deadline, stream(slot)).await?;
+    let connection = Connection::new(stream, Instant::now());
+    Ok(Lease::fresh(connection, ticket))
+}
+
+/// Does what opens a connection, within the connect timeout and until `deadline` at most.
+///
+/// # Errors
+/// Those of `work`, `ConnectTimeout`, or `Deadline` if that came first.
+pub(super) async fn within<T>(
+    slot: &Slot,
+    deadline: Option<Instant>,
+    work: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
     let now = Instant::now();
     let limit = now.checked_add(slot.settings.connect_timeout);
     let (due, kind) = match (limit, deadline) {
@@ -31,14 +49,33 @@ pub(super) async fn open(slot: &Rc<Slot>, deadline: Option<Instant>) -> Result<L
     if deadline.is_some_and(|deadline| deadline <= now) {
         return Err(FailureKind::Deadline.into());
     }
-    let tcp = match due {
-        Some(due) => timeout_at(due, connect(slot))
-            .await
-            .map_err(|_| Fault::from(kind))??,
-        None => connect(slot).await?,
+    match due {
+        Some(due) => timeout_at(due, work).await.map_err(|_| Fault::from(kind))?,
+        None => work.await,
+    }
+}
+
+/// Resolves, connects, and does the handshake of TLS, where there is one.
+///
+/// # Errors
+/// `Resolve`, `Connect` or `Tls`.
+pub(super) async fn stream(slot: &Slot) -> Result<Stream, Fault> {
+    let tcp = connect(slot).await?;
+    let Some(tls) = &slot.settings.tls else {
+        return Ok(Stream::Tcp(tcp));
     };
-    let connection = Connection::new(Stream::Tcp(tcp), Instant::now());
-    Ok(Lease::fresh(connection, ticket))
+    let name = tls
+        .name_of(&slot.host)
+        .map_err(|error| Fault::with(FailureKind::Tls, error))?;
+    let handshake = TlsConnector::from(Arc::clone(tls.config())).connect(name, tcp);
+    let stream = Box::pin(handshake)
+        .await
+        .map_err(|error| Fault::with(FailureKind::Tls, error))?;
+    // Nothing else is offered, but a server may agree on nothing at all (RFC 9113 section 3.2).
+    if slot.settings.protocol == Protocol::Http2 && stream.get_ref().1.alpn_protocol() != Some(HTTP_2) {
+        return Err(Fault::with(FailureKind::Tls, "the server does not agree on h2"));
+    }
+    Ok(Stream::Tls(Box::new(stream)))
 }
 
 async fn connect(slot: &Slot) -> Result<TcpStream, Fault> {

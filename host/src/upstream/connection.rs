@@ -96,6 +96,11 @@ impl Connection {
         })
     }
 
+    /// The stream and what was read ahead: the connection is one of HTTP no more.
+    pub(super) fn into_stream(self) -> (Stream, BytesMut) {
+        (self.stream, self.read)
+    }
+
     /// Makes the connection ready for an exchange.
     pub(super) fn start(&mut self, deadline: Option<Instant>) {
         self.deadline = deadline;
@@ -128,12 +133,12 @@ impl Connection {
     }
 
     /// Whether an idle connection may still be used, as far as the runtime knows.
-    pub(super) fn seems_idle(&self) -> bool {
+    pub(super) fn seems_idle(&mut self) -> bool {
         self.stream.seems_idle()
     }
 
     /// Whether an idle connection may still be used, as the kernel knows: one system call.
-    pub(super) fn is_idle(&self) -> bool {
+    pub(super) fn is_idle(&mut self) -> bool {
         self.stream.is_idle()
     }
 
@@ -178,7 +183,8 @@ impl Connection {
                 (true, true) => {
                     self.write.clear();
                     self.written = 0;
-                    return Poll::Ready(Ok(()));
+                    // TLS may still hold some of it; TCP has nothing to do.
+                    return stream.poll_flush(cx);
                 }
                 (false, true) => ready!(stream.poll_write(cx, first))?,
                 _ => {

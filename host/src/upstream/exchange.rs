@@ -5,15 +5,16 @@ use std::io;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::Method;
 use http_body::Body;
 
 use super::connection::{Connection, Expired};
 use super::failure::{BoxError, FailureKind, Fault};
 use super::fields::Lines;
-use super::response::{self, ResponseHead};
+use super::request::RequestHead;
+use super::response::{self, Framing, ResponseHead};
 use super::settings::Settings;
 use super::upload::{Step, Upload};
+use crate::message::upgrade;
 
 /// How many interim responses may come before the response.
 const MAX_INTERIM: u8 = 16;
@@ -31,7 +32,7 @@ impl Await {
         &mut self,
         connection: &mut Connection,
         upload: &mut Upload<B>,
-        method: &Method,
+        request: &RequestHead<'_>,
         settings: &Settings,
         cx: &mut Context<'_>,
     ) -> Poll<Result<ResponseHead, Fault>>
@@ -43,7 +44,7 @@ impl Await {
             let step = upload
                 .step(connection, cx)
                 .map_err(|error| Fault::with(FailureKind::RequestBody, error))?;
-            if let Some(head) = self.take_head(connection, method, settings)? {
+            if let Some(head) = self.take_head(connection, request, settings)? {
                 return Poll::Ready(Ok(head));
             }
             match connection.poll_fill(0, cx) {
@@ -74,7 +75,7 @@ impl Await {
     fn take_head(
         &mut self,
         connection: &mut Connection,
-        method: &Method,
+        request: &RequestHead<'_>,
         settings: &Settings,
     ) -> Result<Option<ResponseHead>, Fault> {
         while !connection.read.is_empty() {
@@ -90,12 +91,14 @@ impl Await {
                 return Ok(None);
             }
             let bytes = connection.read.split_to(length).freeze();
-            let head = response::parse(&bytes, &self.lines, method, settings.max_headers)?;
+            let mut head = response::parse(&bytes, &self.lines, request.method, settings.max_headers)?;
             if !head.status.is_informational() {
                 return Ok(Some(head));
             }
             if head.status == http::StatusCode::SWITCHING_PROTOCOLS {
-                return Err(Fault::malformed("an upgrade that was not asked for"));
+                head.framing = switched(request, head.upgrade.take())?;
+                head.keep_alive = false;
+                return Ok(Some(head));
             }
             if self.interim == MAX_INTERIM {
                 return Err(Fault::malformed("too many interim responses"));
@@ -108,6 +111,19 @@ impl Await {
     }
 }
 
+/// The protocol that a 101 leads to, which has to be one that was asked for (RFC 9110 section 7.8).
+fn switched(request: &RequestHead<'_>, given: Option<http::HeaderValue>) -> Result<Framing, Fault> {
+    let Some(asked) = request.upgrade else {
+        return Err(Fault::malformed("an upgrade that was not asked for"));
+    };
+    given
+        .filter(|given| upgrade::answers(given, asked))
+        .map(Framing::Upgraded)
+        .ok_or(Fault::malformed(
+            "an upgrade to another protocol than was asked for",
+        ))
+}
+
 /// The fault of a connection that ended before a complete head.
 fn closed(connection: &mut Connection, error: Option<io::Error>) -> Fault {
     let kind = if connection.heard {
@@ -116,7 +132,14 @@ fn closed(connection: &mut Connection, error: Option<io::Error>) -> Fault {
         FailureKind::Reset
     };
     match error.or_else(|| connection.write_error.take()) {
+        // With TLS 1.3 a server refuses our certificate only after the handshake.
+        Some(error) if kind == FailureKind::Reset && is_tls(&error) => Fault::with(FailureKind::Tls, error),
         Some(error) => Fault::with(kind, error),
         None => kind.into(),
     }
+}
+
+/// The fault is one of TLS, not of the connection below.
+fn is_tls(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|source| source.is::<rustls::Error>())
 }

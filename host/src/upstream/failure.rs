@@ -33,6 +33,9 @@ pub enum FailureKind {
     /// An endpoint did not accept a connection in time.
     #[error("connecting to the upstream took too long")]
     ConnectTimeout,
+    /// The handshake of TLS failed, or the upstream broke TLS off before it answered; the source says why.
+    #[error("TLS with the upstream failed")]
+    Tls,
     /// The endpoint's name has no address.
     #[error("the upstream's name could not be resolved")]
     Resolve,

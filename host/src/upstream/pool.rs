@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::connection::Connection;
+use super::http2::Links;
 use super::settings::{Endpoint, Settings};
 
 /// The counters of one endpoint in one worker, as they stood when they were read.
@@ -42,6 +43,8 @@ pub(super) struct Slot {
         reason = "a connection moves between pool and exchange as a pointer, not as a copy"
     )]
     idle: RefCell<Vec<Box<Connection>>>,
+    /// Connections that speak HTTP/2.
+    pub(super) links: Links,
     swept_at: Cell<Instant>,
     connects: Cell<u64>,
     reuses: Cell<u64>,
@@ -75,6 +78,7 @@ impl Slot {
             label: endpoint.to_string().into(),
             settings,
             idle: RefCell::new(Vec::new()),
+            links: Links::default(),
             swept_at: Cell::new(now),
             connects: Cell::new(0),
             reuses: Cell::new(0),
@@ -88,9 +92,19 @@ impl Slot {
             connects: self.connects.get(),
             reuses: self.reuses.get(),
             failures: self.failures.get(),
-            idle: self.idle.borrow().len(),
+            idle: self.idle.borrow().len() + self.links.idle(),
             in_flight: self.in_flight.get(),
         }
+    }
+
+    /// A connection was opened.
+    pub(super) fn count_connect(&self) {
+        self.connects.set(self.connects.get() + 1);
+    }
+
+    /// An exchange began on a connection that was there.
+    pub(super) fn count_reuse(&self) {
+        self.reuses.set(self.reuses.get() + 1);
     }
 
     pub(super) fn count_failure(&self) {
@@ -100,7 +114,7 @@ impl Slot {
     /// Takes the connection that was kept last, dropping those that were closed meanwhile.
     pub(super) fn reuse(self: &Rc<Self>, check: Check) -> Option<Lease> {
         loop {
-            let connection = self.idle.borrow_mut().pop()?;
+            let mut connection = self.idle.borrow_mut().pop()?;
             let open = match check {
                 Check::Cheap => connection.seems_idle(),
                 Check::Thorough => connection.is_idle(),
@@ -120,7 +134,8 @@ impl Slot {
     pub(super) fn sweep(&self, now: Instant) {
         self.swept_at.set(now);
         let keep = self.settings.max_idle_time;
-        self.idle.borrow_mut().retain(|connection| {
+        self.links.sweep(now, keep);
+        self.idle.borrow_mut().retain_mut(|connection| {
             now.saturating_duration_since(connection.idle_since) < keep && connection.is_idle()
         });
     }
@@ -165,6 +180,11 @@ impl Lease {
 
     pub(super) fn slot(&self) -> &Rc<Slot> {
         &self.ticket.0
+    }
+
+    /// The connection, and what counts it as in flight.
+    pub(super) fn give_up(self) -> (Box<Connection>, Ticket) {
+        (self.connection, self.ticket)
     }
 
     /// Ends the exchange and keeps the connection for the next one.

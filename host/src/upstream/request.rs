@@ -1,6 +1,6 @@
 //! The head of a request and how it is written (RFC 9112 sections 3 and 5). It refuses to know connections.
 
-use http::{HeaderMap, Method, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 
 /// What the caller says of a request, apart from its body.
 #[derive(Debug, Clone, Copy)]
@@ -14,6 +14,10 @@ pub struct RequestHead<'a> {
     /// The fields, without the hop-by-hop ones. Host, Content-Length and Transfer-Encoding are skipped: the client
     /// writes its own.
     pub headers: &'a HeaderMap,
+    /// The protocols to go over to, as `Upgrade` has them; only with a request that has no body.
+    pub upgrade: Option<&'a HeaderValue>,
+    /// The value of the client's own `Via` line.
+    pub via: Option<&'a HeaderValue>,
 }
 
 /// How the request's body is delimited (RFC 9112 section 6).
@@ -59,11 +63,18 @@ impl RequestHead<'_> {
             ) {
                 continue;
             }
-            let (name, value) = (name.as_str().as_bytes(), value.as_bytes());
-            out.extend_from_slice(name);
-            out.extend_from_slice(b": ");
-            out.extend_from_slice(value);
-            out.extend_from_slice(b"\r\n");
+            if *name == header::TE {
+                // RFC 9110 section 10.1.4.
+                out.extend_from_slice(b"connection: te\r\n");
+            }
+            push_field(out, name.as_str(), value);
+        }
+        if let Some(via) = self.via {
+            push_field(out, "via", via);
+        }
+        if let Some(protocols) = self.upgrade {
+            out.extend_from_slice(b"connection: upgrade\r\n");
+            push_field(out, "upgrade", protocols);
         }
         match framing {
             Framing::Length(length) => {
@@ -77,6 +88,12 @@ impl RequestHead<'_> {
             }
             Framing::None => out.extend_from_slice(b"\r\n"),
         }
+    }
+}
+
+fn push_field(out: &mut Vec<u8>, name: &str, value: &HeaderValue) {
+    for part in [name.as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+        out.extend_from_slice(part);
     }
 }
 
@@ -120,8 +137,6 @@ fn is_visible(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn written(method: &Method, framing: Framing, headers: &HeaderMap) -> String {
@@ -130,6 +145,8 @@ mod tests {
             target: "/a?b=c",
             authority: "example.com:81",
             headers,
+            upgrade: None,
+            via: None,
         };
         head.check().unwrap();
         let mut out = Vec::new();
@@ -168,6 +185,25 @@ mod tests {
     }
 
     #[test]
+    fn an_upgrade_and_a_via_line_stand_behind_the_fields() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::VIA, HeaderValue::from_static("1.0 before"));
+        let head = RequestHead {
+            method: &Method::GET,
+            target: "/",
+            authority: "a",
+            headers: &headers,
+            upgrade: Some(&HeaderValue::from_static("websocket")),
+            via: Some(&HeaderValue::from_static("1.1 gate")),
+        };
+        let mut out = Vec::new();
+        head.write(Framing::None, &mut out);
+        let want = "GET / HTTP/1.1\r\nhost: a\r\nvia: 1.0 before\r\nvia: 1.1 gate\r\nconnection: upgrade\r\n\
+                    upgrade: websocket\r\n\r\n";
+        assert_eq!(String::from_utf8(out).unwrap(), want);
+    }
+
+    #[test]
     fn what_would_split_a_request_is_refused() {
         let headers = HeaderMap::new();
         for (target, authority) in [
@@ -184,6 +220,8 @@ mod tests {
                 target,
                 authority,
                 headers: &headers,
+                upgrade: None,
+                via: None,
             };
             assert!(head.check().is_err(), "{target:?} {authority:?}");
         }
@@ -192,6 +230,8 @@ mod tests {
             target: "a:1",
             authority: "a:1",
             headers: &headers,
+            upgrade: None,
+            via: None,
         };
         assert!(head.check().is_err());
     }

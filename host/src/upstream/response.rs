@@ -18,15 +18,19 @@ pub(super) struct ResponseHead {
     pub(super) headers: HeaderMap,
     pub(super) framing: Framing,
     pub(super) keep_alive: bool,
+    /// What `Upgrade` names, where `Connection` lists it.
+    pub(super) upgrade: Option<HeaderValue>,
 }
 
 /// How the body of a response is delimited (RFC 9112 section 6.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Framing {
     Length(u64),
     Chunked,
     /// By the end of the connection.
     Close,
+    /// Not at all: the connection has gone over to this protocol.
+    Upgraded(HeaderValue),
 }
 
 /// Reads a complete head, its empty line included, whose end `lines` has found. The values of the fields are slices
@@ -79,8 +83,13 @@ pub(super) fn parse<const KEPT: usize>(
                 seen.transfer_encoding(value)?;
                 continue;
             }
+            (7, Some(b'u' | b'U')) if name.eq_ignore_ascii_case(b"upgrade") => {
+                let value = field_value(head, value)?;
+                seen.upgrade.get_or_insert(value);
+                continue;
+            }
             // The rest of RFC 9110 section 7.6.1, and what speaks of a proxy that the client does not see.
-            (2 | 7 | 16 | 18 | 25, _) if is_hop_by_hop(name) => {
+            (2 | 16 | 18 | 25, _) if is_hop_by_hop(name) => {
                 field_value(head, value)?;
                 continue;
             }
@@ -103,9 +112,8 @@ pub(super) fn parse<const KEPT: usize>(
 }
 
 fn is_hop_by_hop(name: &[u8]) -> bool {
-    const NAMES: [&[u8]; 5] = [
+    const NAMES: [&[u8]; 4] = [
         b"te",
-        b"upgrade",
         b"proxy-connection",
         b"proxy-authenticate",
         b"proxy-authentication-info",
@@ -167,6 +175,7 @@ struct Seen<'a> {
     close: bool,
     keep: bool,
     named: Vec<&'a [u8]>,
+    upgrade: Option<HeaderValue>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -232,11 +241,14 @@ impl<'a> Seen<'a> {
             self.length.map_or(Framing::Close, Framing::Length)
         };
         keep_alive &= framing != Framing::Close;
+        let listed = |option: &&[u8]| option.eq_ignore_ascii_case(b"upgrade");
+        let upgrade = self.upgrade.filter(|_| self.named.iter().any(listed));
         Ok(ResponseHead {
             status,
             headers,
             framing,
             keep_alive,
+            upgrade,
         })
     }
 }

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::tls::Client;
+
 /// The settings of one upstream. They do not change while a [`Cluster`](super::Cluster) lives.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -11,6 +13,8 @@ pub struct Settings {
     pub name: Arc<str>,
     /// The servers, used in turn.
     pub endpoints: Vec<Endpoint>,
+    /// What the servers speak.
+    pub protocol: Protocol,
     /// The time for one endpoint to resolve and connect.
     pub connect_timeout: Duration,
     /// The time between the last progress of the request (or an interim response) and the complete head of the
@@ -27,6 +31,19 @@ pub struct Settings {
     pub max_header_bytes: usize,
     /// The number of fields in a response head, and in a trailer section, that is still accepted.
     pub max_headers: usize,
+    /// TLS; none = in clear.
+    pub tls: Option<Arc<Client>>,
+}
+
+/// What the servers of an upstream speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Protocol {
+    /// HTTP/1.1: a connection for each exchange at a time.
+    #[default]
+    Http1,
+    /// HTTP/2, by ALPN with TLS and else by prior knowledge (RFC 9113 sections 3.2 and 3.3): connections that exchanges
+    /// share.
+    Http2,
 }
 
 /// One server of an upstream.

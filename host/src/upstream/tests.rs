@@ -5,4 +5,5 @@ mod framing;
 mod pooling;
 mod script;
 mod timeouts;
+mod upgrades;
 mod uploads;

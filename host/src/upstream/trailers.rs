@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http_body::Frame;
 
 use super::fields::{self, Lines};
 
@@ -41,8 +42,26 @@ pub(super) fn write(out: &mut Vec<u8>, trailers: &HeaderMap) {
     }
 }
 
+/// Takes the forbidden fields out of trailers that came by another way than [`parse`]; content stays as it is.
+pub(super) fn cleaned(frame: Frame<Bytes>) -> Frame<Bytes> {
+    let mut trailers = match frame.into_trailers() {
+        Ok(trailers) => trailers,
+        Err(content) => return content,
+    };
+    let forbidden: Vec<HeaderName> = trailers
+        .keys()
+        .filter(|name| is_forbidden(name))
+        .cloned()
+        .collect();
+    for name in &forbidden {
+        trailers.remove(name);
+    }
+    Frame::trailers(trailers)
+}
+
 /// Whether a field must not stand in a trailer section: what frames or routes the message, modifies the request,
-/// authenticates, controls caches, or says how to read the content (RFC 9110 section 6.5.1).
+/// authenticates, controls caches, or says how to read the content (RFC 9110 section 6.5.1); and what only this
+/// gateway says of the client.
 fn is_forbidden(name: &HeaderName) -> bool {
     const FORBIDDEN: [HeaderName; 33] = [
         header::AGE,
@@ -79,7 +98,12 @@ fn is_forbidden(name: &HeaderName) -> bool {
         header::WARNING,
         header::WWW_AUTHENTICATE,
     ];
-    FORBIDDEN.contains(name) || matches!(name.as_str(), "keep-alive" | "proxy-connection")
+    FORBIDDEN.contains(name)
+        || matches!(
+            name.as_str(),
+            "forwarded" | "keep-alive" | "proxy-connection" | "x-real-ip"
+        )
+        || name.as_str().starts_with("x-forwarded-")
 }
 
 #[cfg(test)]

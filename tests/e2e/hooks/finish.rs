@@ -98,6 +98,38 @@ async fn a_client_that_leaves_within_its_answer_is_an_end_too() {
 }
 
 #[tokio::test]
+async fn the_end_of_a_tunnel_is_the_end_of_its_exchange() {
+    let head = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\nhello";
+    let main = Upstream::raw([Step::Head, Step::send(head), Step::Drain]);
+    let gateway = abc(&main).await;
+    let mut client = gateway.connect().await;
+    let request = get(&["b on-finish status"])
+        .header("connection", "upgrade")
+        .header("upgrade", "websocket");
+    client.send(&request).await.unwrap();
+    assert_eq!(client.receive_head().await.unwrap().0, 101);
+    client.write(b"123").await.unwrap();
+    client.finish().await.unwrap();
+    let lines = finished(&gateway, 0, 3).await;
+    assert_eq!(
+        lines,
+        [
+            "a on-request",
+            "b on-request",
+            "c on-request",
+            "c on-response 101",
+            "b on-response 101",
+            "a on-response 101",
+            "a on-finish 101 3 5 complete",
+            "b on-finish 101 3 5 complete",
+            "b on-finish status=101",
+            "c on-finish 101 3 5 complete",
+        ]
+    );
+    gateway.shutdown().await;
+}
+
+#[tokio::test]
 async fn an_upstream_that_breaks_off_its_answer_is_an_end_too() {
     let head = "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf";
     let main = Upstream::raw([Step::Request, Step::send(head)]);

@@ -161,6 +161,9 @@ async fn forwarding_fields_of_a_trusted_proxy_are_added_to() {
     assert_eq!(request.fields.all("x-forwarded-proto"), ["https"]);
     assert_eq!(request.fields.all("x-forwarded-host"), ["front.example"]);
     assert_eq!(request.fields.all("x-forwarded-prefix"), ["/app"]);
-    assert_eq!(request.fields.all("forwarded"), ["for=10.1.1.1"]);
+    assert_eq!(
+        request.fields.all("forwarded"),
+        ["for=10.1.1.1", "for=127.0.0.1;proto=http;host=\"api.example\""]
+    );
     gateway.shutdown().await;
 }

@@ -84,12 +84,12 @@ async fn a_tunnel_is_refused() {
 }
 
 #[tokio::test]
-async fn an_upgrade_is_not_passed_on() {
+async fn an_upgrade_that_no_route_allows_is_not_passed_on() {
     let upstream = Upstream::echo();
     let gateway = front(upstream.address(), "").start().await;
     let request = Request::get("/")
         .header("connection", "upgrade")
-        .header("upgrade", "websocket");
+        .header("upgrade", "h2c");
     assert_eq!(gateway.send(&request).await.status, 200);
     let request = upstream.only_request();
     assert_eq!(

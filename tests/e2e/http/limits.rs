@@ -142,3 +142,29 @@ async fn a_client_that_sends_a_refused_body_all_the_same_still_gets_its_answer()
     expect_problem(&answer, 413, "body-too-large");
     gateway.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_client_that_is_refused_while_it_sends_gets_its_answer_and_no_reset() {
+    const BODY: usize = 8 << 20;
+    let upstream = Upstream::echo();
+    let gateway = front(upstream.address(), "")
+        .listener("limits = { body = '10B' }")
+        .start()
+        .await;
+    let mut client = Peer::connect(gateway.address()).await;
+    client
+        .send(format!(
+            "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {BODY}\r\n\r\n"
+        ))
+        .await;
+    client.send(vec![b'x'; BODY / 2]).await;
+    let head = client.head().await;
+    assert!(head.starts_with("HTTP/1.1 413 "), "{head}");
+    client.send(vec![b'x'; BODY / 2]).await;
+    client.finish().await;
+    let (document, end) = client.rest().await;
+    assert!(document.contains("body-too-large"), "{document}");
+    assert_eq!(end, End::Closed);
+    assert!(upstream.requests().is_empty());
+    gateway.shutdown().await;
+}

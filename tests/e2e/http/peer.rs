@@ -107,6 +107,17 @@ impl Peer {
         String::from_utf8_lossy(&self.ahead).into_owned()
     }
 
+    /// Ends the sending side.
+    pub(super) async fn finish(&mut self) {
+        self.stream.shutdown().await.expect("an open connection");
+    }
+
+    /// The connection itself, of which nothing was read that was not taken.
+    pub(super) fn into_stream(self) -> TcpStream {
+        assert!(self.ahead.is_empty(), "not taken: {}", self.seen());
+        self.stream
+    }
+
     /// Ends the connection by an RST.
     pub(super) fn reset(self) {
         self.stream.set_zero_linger().expect("an open connection");

@@ -59,6 +59,23 @@ async fn it_can_stand_behind_requests_on_the_same_connection() {
 }
 
 #[tokio::test]
+async fn it_can_stand_behind_an_answer_that_the_client_has_not_taken_yet() {
+    const LARGE: usize = 8 << 20;
+    let upstream = Upstream::huge(LARGE as u64);
+    let gateway = front(upstream.address(), "").start().await;
+    let mut client = Peer::connect(gateway.address()).await;
+    client
+        .send("GET / HTTP/1.1\r\nhost: a\r\n\r\nbroken\r\n\r\n")
+        .await;
+    client.head().await;
+    client.skip(LARGE).await;
+    let (answer, _) = client.rest().await;
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    assert!(answer.contains("\"code\":\"bad-request\""), "{answer}");
+    gateway.shutdown().await;
+}
+
+#[tokio::test]
 async fn an_answer_that_looks_like_the_parsers_stays_as_it_is() {
     let upstream = Upstream::fixed(400, &[], "");
     let gateway = front(upstream.address(), "").start().await;

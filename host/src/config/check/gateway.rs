@@ -3,6 +3,7 @@
 //! It refuses to open or create anything.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
@@ -13,6 +14,7 @@ use super::super::names::Names;
 use super::super::reader::Reader;
 use super::super::scope::Scope;
 use super::{budget, network};
+use crate::message::via::Via;
 
 /// Most routers.
 const MAX_ROUTERS: usize = 16;
@@ -31,9 +33,22 @@ pub(super) fn read(mut reader: Reader<'_>, plugins: &Names<'_>) -> Gateway {
         access_log: access_log(reader.section("access-log")),
         plugin_defaults: plugin_defaults(reader.section("plugin-defaults")),
         routers: routers(&mut reader, plugins),
+        via: via(&mut reader),
     };
     reader.finish();
     gateway
+}
+
+/// The name in `Via`; the empty one is none.
+fn via(reader: &mut Reader<'_>) -> Option<Arc<str>> {
+    let check = |name: &str| match name {
+        "" => Ok(None),
+        _ if Via::new(name).is_some() => Ok(Some(name.into())),
+        _ => Err("a name without blanks and commas, or \"\" for no `Via`"),
+    };
+    reader
+        .parsed("via", "a name for `Via`", check)
+        .unwrap_or_else(|| Some("portcullis".into()))
 }
 
 fn admin(reader: &mut Reader<'_>, scope: &Scope<'_>) -> Option<SocketAddr> {

@@ -13,7 +13,7 @@ use super::super::scope::{Node, Scope};
 use super::super::secret::quoted;
 use super::entry::Place;
 use super::pipeline::{MAX_STAGES, Pipelines, count};
-use super::rule;
+use super::{rule, upgrade};
 
 /// What route tables refer to by name.
 pub(super) struct References<'a> {
@@ -81,6 +81,7 @@ impl<'a> References<'a> {
         let timeout = Duration::from_millis(1)..=Duration::from_secs(24 * 3600);
         let timeout = reader.optional_time("timeout", timeout);
         let max_body = reader.optional_size("max-body", 0..=u64::MAX);
+        let upgrades = upgrade::read(reader);
         let origin = scope.origin(reader.at());
         Some(Route {
             name: name.into(),
@@ -91,6 +92,7 @@ impl<'a> References<'a> {
             target: target?,
             timeout,
             max_body,
+            upgrades,
             origin,
         })
     }

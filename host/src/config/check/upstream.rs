@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::super::model::{Endpoint, Upstream};
 use super::super::reader::{Named, Reader};
-use super::network;
+use super::{http2, network, tls};
 
 /// Most endpoints of one upstream.
 const MAX_ENDPOINTS: usize = 1024;
@@ -16,9 +16,13 @@ const MAX_ENDPOINTS: usize = 1024;
 pub(super) fn read(Named { name, mut reader }: Named<'_>) -> Upstream {
     let second = Duration::from_secs(1);
     let times = || Duration::from_millis(1)..=24 * 3600 * second;
+    let endpoints = endpoints(&mut reader);
+    let protocol = http2::upstream(&mut reader);
     let upstream = Upstream {
         name: name.into(),
-        endpoints: endpoints(&mut reader),
+        tls: tls::upstream(reader.section("tls"), &endpoints, protocol),
+        endpoints,
+        protocol,
         connect_timeout: reader.time("connect-timeout", times(), 5 * second),
         first_byte_timeout: reader.time("first-byte-timeout", times(), 60 * second),
         idle_timeout: reader.time("idle-timeout", times(), 60 * second),
@@ -58,6 +62,7 @@ fn endpoints(reader: &mut Reader<'_>) -> Vec<Endpoint> {
 
 #[cfg(test)]
 mod tests {
+    use crate::config::UpstreamProtocol;
     use crate::config::tests::{errors, parsed};
 
     use super::*;
@@ -73,6 +78,7 @@ mod tests {
                 port: 9002
             }
         );
+        assert_eq!(upstream.protocol, UpstreamProtocol::Http1);
         assert_eq!(upstream.connect_timeout, Duration::from_secs(5));
         assert_eq!(upstream.first_byte_timeout, Duration::from_secs(60));
         assert_eq!(upstream.idle_timeout, Duration::from_secs(60));
@@ -85,7 +91,7 @@ mod tests {
     fn every_key_is_read() {
         let upstream = &parsed(
             "[upstreams.a]\nendpoints = ['[::1]:1']\nconnect-timeout = '1s'\nfirst-byte-timeout = '2s'\n\
-             idle-timeout = '3s'\nmax-idle = 0\nmax-idle-time = '4s'\nmax-header-bytes = '1KiB'\n",
+             idle-timeout = '3s'\nprotocol = 'h2'\nmax-idle = 0\nmax-idle-time = '4s'\nmax-header-bytes = '1KiB'\n",
         )
         .upstreams[0];
         let times = [
@@ -96,6 +102,7 @@ mod tests {
         ];
         assert_eq!(times.map(|time| time.as_secs()), [1, 2, 3, 4]);
         assert_eq!((upstream.max_idle, upstream.max_header_bytes), (0, 1024));
+        assert_eq!(upstream.protocol, UpstreamProtocol::Http2);
     }
 
     #[test]

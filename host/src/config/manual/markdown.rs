@@ -49,6 +49,7 @@ fn row(key: &Key) -> String {
 fn kind(kind: &Kind) -> String {
     match kind {
         Kind::Text(_) => "text".to_owned(),
+        Kind::Pem(_) => "PEM text, as `{ file = \"..\" }` or `{ env = \"..\" }`".to_owned(),
         Kind::Choice(words) => {
             let words: Vec<_> = words.iter().map(|word| format!("`\"{word}\"`")).collect();
             words.join(", ")

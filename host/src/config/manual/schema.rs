@@ -65,6 +65,7 @@ fn property(key: &Key) -> Value {
         schema.insert("description".to_owned(), Value::String(description));
         let example = match key.kind {
             Kind::Text(example) | Kind::OneOrMore(example) => Some(json!([example])),
+            Kind::Pem(file) => Some(json!([{ "file": file }])),
             Kind::Texts(example) => Some(json!([[example]])),
             _ => None,
         };
@@ -75,7 +76,7 @@ fn property(key: &Key) -> Value {
 
 fn kind(kind: &Kind) -> Value {
     match kind {
-        Kind::Text(_) => definition("text"),
+        Kind::Text(_) | Kind::Pem(_) => definition("text"),
         Kind::Choice(words) => or_reference(&json!({ "enum": words })),
         Kind::Time(..) => definition("time"),
         Kind::Size(..) => definition("size"),

@@ -3,18 +3,22 @@
 //! It refuses to know how they are shown.
 
 mod gateway;
+mod http2;
 mod listener;
 mod plugin;
 mod route;
+mod tls;
 mod upstream;
 
 use super::Default::{Value, Words};
 use super::Kind::{Many, Named, Pipelines, Table as Of, Texts};
 use super::{Key, Table};
 use gateway::{ACCESS_LOG, GATEWAY, LOG};
+use http2::HTTP2;
 use listener::{LIMITS, LISTENER};
 use plugin::{ALLOW, ANY, BUDGET, OVERRIDES, PLUGIN};
 use route::{FIELD, MATCH, ROUTE};
+use tls::{CERTIFICATE, CLIENT_AUTH, LISTENER_TLS, UPSTREAM_TLS};
 use upstream::UPSTREAM;
 
 const DAY: &str = "24h";
@@ -62,6 +66,31 @@ pub(super) const TABLES: &[Table] = &[
         title: "[listeners.NAME.limits]",
         text: "What a client may send and hold.",
         keys: &[LIMITS],
+    },
+    Table {
+        name: "http2",
+        title: "[listeners.NAME.http2]",
+        text: "What a connection that speaks HTTP/2 may hold.",
+        keys: &[HTTP2],
+    },
+    Table {
+        name: "listener-tls",
+        title: "[listeners.NAME.tls]",
+        text: "TLS on the listener; without the table it is in clear. Files that are named are watched: when they change, new \
+               handshakes have the new certificates, and connections go on. `docs/tls.md` says more.",
+        keys: &[LISTENER_TLS],
+    },
+    Table {
+        name: "certificate",
+        title: "[[listeners.NAME.tls.certificates]]",
+        text: "A certificate of the listener.",
+        keys: &[CERTIFICATE],
+    },
+    Table {
+        name: "client-auth",
+        title: "[listeners.NAME.tls.client-auth]",
+        text: "Certificates of clients. Plugins read them as the properties `tls.client-cert*`.",
+        keys: &[CLIENT_AUTH],
     },
     Table {
         name: "plugin",
@@ -115,6 +144,13 @@ pub(super) const TABLES: &[Table] = &[
         title: "[upstreams.NAME]",
         text: "Servers that answer alike.",
         keys: &[UPSTREAM],
+    },
+    Table {
+        name: "upstream-tls",
+        title: "[upstreams.NAME.tls]",
+        text: "TLS to the upstream; without the table it is in clear. An empty table is enough for a server with a certificate of \
+               a public authority.",
+        keys: &[UPSTREAM_TLS],
     },
 ];
 

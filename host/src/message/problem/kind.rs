@@ -84,6 +84,8 @@ kinds! {
         "The path has no safe normal form: a malformed escape, an encoded separator, a NUL or a control character.";
     BodyCorrupt, "body-corrupt", BAD_REQUEST, Client, "Body corrupt",
         "The request body is not what its Content-Encoding says, or it broke off.";
+    HttpToTlsPort, "http-to-tls-port", BAD_REQUEST, Client, "HTTP to a TLS port",
+        "The request came in clear to a port that speaks TLS.";
     NoRoute, "no-route", NOT_FOUND, Client, "No route",
         "No route matches the request.";
     RequestTimeout, "request-timeout", REQUEST_TIMEOUT, Client, "Request timeout",
@@ -99,12 +101,23 @@ kinds! {
         "The request's fields are too many or too long for the listener.";
     ConnectRefused, "connect-refused", NOT_IMPLEMENTED, Client, "CONNECT refused",
         "The gateway is no forward proxy and opens no tunnels.";
+    TraceRefused, "trace-refused", NOT_IMPLEMENTED, Client, "TRACE refused",
+        "The gateway sends no request back as its answer, for it holds what the gateway and its plugins have added.";
+    UnsupportedTransferEncoding, "unsupported-transfer-encoding", NOT_IMPLEMENTED, Client,
+        "Unsupported transfer encoding",
+        "The request body has a transfer coding other than chunks (RFC 9112 section 6.1).";
+    ExpectationFailed, "expectation-failed", EXPECTATION_FAILED, Client, "Expectation failed",
+        "The request expects something other than leave to send its body (RFC 9110 section 10.1.1).";
+    LoopDetected, "loop-detected", LOOP_DETECTED, Gateway, "Loop detected",
+        "The request has passed this gateway too often: a route leads back to it (RFC 9110 section 7.6.3).";
     UpgradeRefused, "upgrade-refused", NOT_IMPLEMENTED, Client, "Upgrade refused",
-        "The request asks for a protocol that the route does not pass on.";
+        "The request asks for a protocol that the route does not pass on, or its upstream cannot take.";
     InternalError, "internal-error", INTERNAL_SERVER_ERROR, Gateway, "Internal error",
         "The gateway failed in a way that it should not; the log says how.";
     UpstreamConnectFailed, "upstream-connect-failed", BAD_GATEWAY, Upstream, "Upstream not reachable",
         "No connection to the upstream could be made; it has seen nothing of the request.";
+    UpstreamTls, "upstream-tls", BAD_GATEWAY, Upstream, "Upstream TLS failed",
+        "The TLS handshake with the upstream failed: its certificate is not trusted, it refused ours, or it does not agree on HTTP/2.";
     UpstreamReset, "upstream-reset", BAD_GATEWAY, Upstream, "Upstream connection lost",
         "The upstream closed the connection before its response was complete.";
     UpstreamMalformed, "upstream-malformed", BAD_GATEWAY, Upstream, "Upstream response malformed",

@@ -374,6 +374,8 @@ async fn what_cannot_be_written_is_not_sent() {
             target,
             authority,
             headers: &headers,
+            upgrade: None,
+            via: None,
         };
         let body = http_body_util::Empty::<Bytes>::new();
         let failure = cluster

@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 use super::super::failure::BoxError;
-use super::super::{Cluster, Endpoint, Failure, RequestHead, ResponseBody, Settings};
+use super::super::{Cluster, Endpoint, Failure, Reply, RequestHead, Settings};
 
 /// Settings of the tests; a minute for everything, so that only a test of that time meets it.
 pub(super) fn settings(ports: &[u16]) -> Settings {
@@ -29,6 +29,7 @@ pub(super) fn settings(ports: &[u16]) -> Settings {
                 port,
             })
             .collect(),
+        protocol: crate::upstream::Protocol::Http1,
         connect_timeout: Duration::from_secs(60),
         first_byte_timeout: Duration::from_secs(60),
         idle_timeout: Duration::from_secs(60),
@@ -36,6 +37,7 @@ pub(super) fn settings(ports: &[u16]) -> Settings {
         max_idle_time: Duration::from_secs(60),
         max_header_bytes: 16 * 1024,
         max_headers: 100,
+        tls: None,
     }
 }
 
@@ -186,9 +188,9 @@ pub(super) async fn send<B>(
     cluster: &Rc<Cluster>,
     method: Method,
     body: B,
-) -> Result<Response<ResponseBody<B>>, Failure>
+) -> Result<Response<Reply<B>>, Failure>
 where
-    B: Body<Data = Bytes> + Unpin,
+    B: Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
     let headers = HeaderMap::new();
@@ -197,16 +199,18 @@ where
         target: "/",
         authority: "test",
         headers: &headers,
+        upgrade: None,
+        via: None,
     };
     cluster.send(head, body, None).await
 }
 
-pub(super) async fn get(cluster: &Rc<Cluster>) -> Result<Response<ResponseBody<Empty<Bytes>>>, Failure> {
+pub(super) async fn get(cluster: &Rc<Cluster>) -> Result<Response<Reply<Empty<Bytes>>>, Failure> {
     send(cluster, Method::GET, Empty::new()).await
 }
 
 /// Reads a body to its end.
-pub(super) async fn drain<B>(body: &mut ResponseBody<B>) -> Result<(Vec<u8>, Option<HeaderMap>), Failure>
+pub(super) async fn drain<B>(body: &mut Reply<B>) -> Result<(Vec<u8>, Option<HeaderMap>), Failure>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,

@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Empty};
 use tokio::io::DuplexStream;
 use tokio::time::{Instant, sleep};
 
-use super::super::{Cluster, Failure, FailureKind, RequestHead, ResponseBody, RetrySafety, Settings, Until};
+use super::super::{Cluster, Failure, FailureKind, Reply, RequestHead, RetrySafety, Settings, Until};
 use super::script::{Wire, cluster, data, drain, feed, get, get_text, memory, send, settings, stats};
 
 fn seconds(count: u64) -> Duration {
@@ -32,13 +32,15 @@ fn setup() -> (std::rc::Rc<Cluster>, Wire<DuplexStream>) {
 async fn get_by(
     cluster: &std::rc::Rc<Cluster>,
     deadline: Instant,
-) -> Result<http::Response<ResponseBody<Empty<Bytes>>>, Failure> {
+) -> Result<http::Response<Reply<Empty<Bytes>>>, Failure> {
     let headers = HeaderMap::new();
     let head = RequestHead {
         method: &Method::GET,
         target: "/",
         authority: "test",
         headers: &headers,
+        upgrade: None,
+        via: None,
     };
     cluster.send(head, Empty::new(), Some(deadline)).await
 }
@@ -371,13 +373,15 @@ async fn within(
     method: &Method,
     time: Duration,
     end: Option<Instant>,
-) -> Result<http::Response<ResponseBody<Empty<Bytes>>>, Failure> {
+) -> Result<http::Response<Reply<Empty<Bytes>>>, Failure> {
     let headers = HeaderMap::new();
     let head = RequestHead {
         method,
         target: "/",
         authority: "test",
         headers: &headers,
+        upgrade: None,
+        via: None,
     };
     let until = Until {
         end,

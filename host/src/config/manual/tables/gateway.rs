@@ -40,6 +40,13 @@ pub(super) const GATEWAY: &[Key] = &[
         text: "Plugin entries that are asked for a route, in this order, before the route table; at most 16.",
     },
     Key {
+        name: "via",
+        kind: Text("edge"),
+        default: Value("\"portcullis\""),
+        text: "The name of this gateway in the `Via` field of forwarded requests; a request that has passed it 8 times already \
+               is answered 508. `\"\"`: no `Via`, no such answer.",
+    },
+    Key {
         name: "shutdown-timeout",
         kind: Time("0s", DAY),
         default: Value("\"30s\""),

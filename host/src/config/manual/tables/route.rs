@@ -57,6 +57,18 @@ pub(super) const ROUTE: &[Key] = &[
         default: Words("that of the listener"),
         text: "A request body.",
     },
+    Key {
+        name: "upgrades",
+        kind: Texts("websocket"),
+        default: Value("[\"websocket\"]"),
+        text: "Protocols that a connection may go over to when the client asks for it and the upstream agrees; not HTTP, not TLS.",
+    },
+    Key {
+        name: "upgrade-idle-timeout",
+        kind: Time("1s", DAY),
+        default: Value("\"5m\""),
+        text: "How long neither side may send anything after an upgrade.",
+    },
 ];
 
 pub(super) const MATCH: &[Key] = &[

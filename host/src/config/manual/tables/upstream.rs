@@ -2,9 +2,9 @@
 //!
 //! It refuses to know how they are shown.
 
-use super::super::Default::{Required, Value};
+use super::super::Default::{Required, Value, Words};
 use super::super::Key;
-use super::super::Kind::{Number, Size, Texts, Time};
+use super::super::Kind::{Choice, Number, Size, Table as Of, Texts, Time};
 use super::DAY;
 
 pub(super) const UPSTREAM: &[Key] = &[
@@ -13,6 +13,12 @@ pub(super) const UPSTREAM: &[Key] = &[
         kind: Texts("127.0.0.1:9001"),
         default: Required,
         text: "`host:port`, IPv6 addresses in brackets; at most 1024.",
+    },
+    Key {
+        name: "protocol",
+        kind: Choice(&["http/1.1", "h2"]),
+        default: Value("\"http/1.1\""),
+        text: "What the servers speak; with `tls` they must agree on it (ALPN) where it is `h2`. Over HTTP/2 exchanges share connections; trailers and two-way streams of gRPC need it.",
     },
     Key {
         name: "connect-timeout",
@@ -49,5 +55,11 @@ pub(super) const UPSTREAM: &[Key] = &[
         kind: Size("256B", "16MiB"),
         default: Value("\"64KiB\""),
         text: "Status line and header fields of a response.",
+    },
+    Key {
+        name: "tls",
+        kind: Of("upstream-tls"),
+        default: Words("in clear"),
+        text: "TLS to the upstream.",
     },
 ];

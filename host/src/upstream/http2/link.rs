@@ -1,0 +1,200 @@
+//! Connections of one endpoint that exchanges share. It refuses to know what is sent on them.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::SendStream;
+use h2::client::{Builder, ResponseFuture, SendRequest};
+use http::Request;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::upstream::connect;
+use crate::upstream::failure::{FailureKind, Fault};
+use crate::upstream::pool::{Origin, Slot, Ticket};
+use crate::upstream::settings::Settings;
+use crate::upstream::stream::Stream;
+use crate::upstream::timer::Timer;
+
+/// Bytes of a response that an upstream may send before somebody takes them.
+const STREAM_WINDOW: u32 = 256 << 10;
+/// The same for all streams of a connection together.
+const CONNECTION_WINDOW: u32 = 4 << 20;
+/// Bytes of a stream's request that may wait in the connection, whatever the upstream's window is.
+const SEND_BUFFER: usize = 64 << 10;
+/// Timers that are kept for the next exchanges.
+const KEPT_TIMERS: usize = 64;
+
+/// The connections of one endpoint.
+#[derive(Debug, Default)]
+pub(in crate::upstream) struct Links {
+    open: RefCell<Vec<Rc<Link>>>,
+    /// Held by the one who opens a connection: the others wait, and find it.
+    opening: Mutex<()>,
+    timers: RefCell<Vec<Timer>>,
+}
+
+/// One connection.
+#[derive(Debug)]
+struct Link {
+    send: SendRequest<Bytes>,
+    in_use: Cell<usize>,
+    /// It takes no further requests.
+    over: Rc<Cell<bool>>,
+    idle_since: Cell<Instant>,
+}
+
+/// A place on a connection; one stream is begun on it.
+#[derive(Debug)]
+pub(super) struct Use {
+    link: Rc<Link>,
+    slot: Rc<Slot>,
+    origin: Origin,
+    _ticket: Ticket,
+}
+
+/// A place on a connection to the endpoint of `slot`: one that is open and has room, or a new one.
+///
+/// # Errors
+/// `Resolve`, `Connect`, `Tls`, `ConnectTimeout`, or `Deadline` if that came first.
+pub(super) async fn take(slot: &Rc<Slot>, deadline: Option<Instant>) -> Result<Use, Fault> {
+    let ticket = Ticket::new(slot);
+    if let Some(link) = slot.links.with_room() {
+        slot.count_reuse();
+        return Ok(Use::new(link, slot, Origin::Kept, ticket));
+    }
+    connect::within(slot, deadline, async {
+        let _opening = slot.links.opening.lock().await;
+        if let Some(link) = slot.links.with_room() {
+            slot.count_reuse();
+            return Ok(Use::new(link, slot, Origin::Kept, ticket));
+        }
+        let stream = connect::stream(slot).await?;
+        let link = Link::open(stream, &slot.settings).await?;
+        slot.count_connect();
+        slot.links.open.borrow_mut().push(Rc::clone(&link));
+        Ok(Use::new(link, slot, Origin::Fresh, ticket))
+    })
+    .await
+}
+
+impl Links {
+    fn with_room(&self) -> Option<Rc<Link>> {
+        let mut open = self.open.borrow_mut();
+        open.retain(|link| !link.over.get());
+        open.iter().find(|link| link.has_room()).cloned()
+    }
+
+    /// Drops connections that nobody uses for `keep`, or that take no further requests. Exchanges on them go on.
+    pub(in crate::upstream) fn sweep(&self, now: Instant, keep: Duration) {
+        self.open.borrow_mut().retain(|link| {
+            let unused = link.in_use.get() == 0;
+            let old = unused && now.saturating_duration_since(link.idle_since.get()) >= keep;
+            !link.over.get() && !old
+        });
+    }
+
+    /// Connections that are open and take requests.
+    pub(in crate::upstream) fn idle(&self) -> usize {
+        let open = self.open.borrow();
+        open.iter().filter(|link| link.in_use.get() == 0).count()
+    }
+
+    /// A timer for an exchange.
+    pub(super) fn timer(&self) -> Timer {
+        self.timers.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes a timer back.
+    pub(super) fn keep_timer(&self, timer: Timer) {
+        let mut timers = self.timers.borrow_mut();
+        if timers.len() < KEPT_TIMERS {
+            timers.push(timer);
+        }
+    }
+}
+
+impl Link {
+    async fn open(stream: Stream, settings: &Settings) -> Result<Rc<Self>, Fault> {
+        let mut builder = Builder::new();
+        builder
+            .enable_push(false)
+            .initial_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_header_list_size(u32::try_from(settings.max_header_bytes).unwrap_or(u32::MAX))
+            .max_send_buffer_size(SEND_BUFFER);
+        let (send, connection) = builder
+            .handshake(stream)
+            .await
+            .map_err(|error| Fault::with(FailureKind::Connect, error))?;
+        let over = Rc::new(Cell::new(false));
+        let ended = Rc::clone(&over);
+        tokio::task::spawn_local(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection to an upstream ended");
+            }
+            ended.set(true);
+        });
+        Ok(Rc::new(Self {
+            send,
+            in_use: Cell::new(0),
+            over,
+            idle_since: Cell::new(Instant::now()),
+        }))
+    }
+
+    fn has_room(&self) -> bool {
+        !self.over.get() && self.in_use.get() < self.send.current_max_send_streams()
+    }
+}
+
+impl Use {
+    fn new(link: Rc<Link>, slot: &Rc<Slot>, origin: Origin, ticket: Ticket) -> Self {
+        link.in_use.set(link.in_use.get() + 1);
+        Self {
+            link,
+            slot: Rc::clone(slot),
+            origin,
+            _ticket: ticket,
+        }
+    }
+
+    pub(super) fn slot(&self) -> &Rc<Slot> {
+        &self.slot
+    }
+
+    pub(super) fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// Begins a stream.
+    pub(super) fn begin(
+        &self,
+        request: Request<()>,
+        ends: bool,
+    ) -> Result<(ResponseFuture, SendStream<Bytes>), h2::Error> {
+        self.link.send.clone().send_request(request, ends)
+    }
+
+    /// The connection is good for no further requests: it is closed, or about to be.
+    pub(super) fn spoil(&self) {
+        self.link.over.set(true);
+    }
+
+    /// The same for one that may be dead.
+    pub(super) fn suspect(&self) {
+        self.link.over.set(true);
+    }
+}
+
+impl Drop for Use {
+    fn drop(&mut self) {
+        let left = self.link.in_use.get().saturating_sub(1);
+        self.link.in_use.set(left);
+        if left == 0 {
+            self.link.idle_since.set(Instant::now());
+        }
+    }
+}
