@@ -14,7 +14,7 @@ fn secured(authority: &Authority) -> GatewayBuilder {
     Gateway::new()
         .workers(1)
         .file("site.pem", leaf.pem.clone())
-        .file("site.key", leaf.key.clone())
+        .file("site.key", leaf.key)
         .listener("tls.certificates = [{ cert = { file = \"site.pem\" }, key = { file = \"site.key\" } }]")
 }
 
