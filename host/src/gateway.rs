@@ -15,6 +15,7 @@ mod record;
 mod routers;
 mod routes;
 mod serve;
+mod service;
 mod sockets;
 mod tail;
 mod upgrade;

@@ -42,6 +42,7 @@ pub mod http2;
 pub mod load;
 pub mod message;
 pub mod patience;
+mod port;
 pub mod request;
 pub mod tls;
 pub mod upstream;

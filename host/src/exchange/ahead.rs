@@ -57,10 +57,15 @@ impl Exchange {
 }
 
 impl FieldEdit {
+    /// A head may have one field more by it.
+    pub(super) fn adds(&self) -> bool {
+        matches!(self, Self::Set(..) | Self::Append(..))
+    }
+
     fn make(&self, headers: &mut HeaderMap) {
         match self {
             // A response whose fields are that many already goes as it is.
-            Self::Set(..) | Self::Append(..) if headers.len() >= MAX_FIELDS => {}
+            edit if edit.adds() && headers.len() >= MAX_FIELDS => {}
             Self::Set(name, value) => {
                 headers.insert(name.clone(), value.clone());
             }

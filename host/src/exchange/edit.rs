@@ -67,12 +67,6 @@ impl Exchange {
         }
     }
 
-    fn edit_ahead(&mut self, aim: Aim, edit: FieldEdit) -> Result<(), EditError> {
-        self.ahead.push(aim.stage, edit)?;
-        self.journal.push(Edit::Ahead);
-        Ok(())
-    }
-
     /// Replaces every value of a field. Of the response in a request hook: when the response passes the stage.
     ///
     /// # Errors
@@ -86,7 +80,7 @@ impl Exchange {
         value: &str,
     ) -> Result<(), EditError> {
         let (name, value) = (names.settable(name.as_bytes())?, field_value(value)?);
-        self.set_field(aim, name, value)
+        self.edit_field(aim, FieldEdit::Set(name, value))
     }
 
     /// Adds a value to a field, likewise.
@@ -101,7 +95,7 @@ impl Exchange {
         value: &str,
     ) -> Result<(), EditError> {
         let (name, value) = (names.settable(name.as_bytes())?, field_value(value)?);
-        self.append_field(aim, name, value)
+        self.edit_field(aim, FieldEdit::Append(name, value))
     }
 
     /// Removes every value of a field, likewise.
@@ -110,16 +104,7 @@ impl Exchange {
     /// As [`set_header`](Self::set_header).
     pub fn remove_header(&mut self, aim: Aim, names: &mut FieldNames, name: &str) -> Result<(), EditError> {
         let name = names.any(name.as_bytes())?;
-        if aim.is_ahead() {
-            return self.edit_ahead(aim, FieldEdit::Remove(name));
-        }
-        let headers = self.fields_mut(aim)?;
-        let old = Old::of(headers, &name);
-        if !old.is_none() {
-            headers.remove(&name);
-            self.journal.push(Edit::Field(aim.section, name, old));
-        }
-        Ok(())
+        self.edit_field(aim, FieldEdit::Remove(name))
     }
 
     /// Sets the fields of one block and adds those of another, all or none; a block is lines `name: value` CR LF.
@@ -148,51 +133,45 @@ impl Exchange {
         set: &Bytes,
         append: &Bytes,
     ) -> Result<(), EditError> {
-        for line in Lines::of(set) {
-            let (name, value) = line?;
-            self.set_field(aim, names.settable(name)?, value)?;
-        }
-        for line in Lines::of(append) {
-            let (name, value) = line?;
-            self.append_field(aim, names.settable(name)?, value)?;
+        for (block, edit) in [
+            (set, FieldEdit::Set as fn(_, _) -> _),
+            (append, FieldEdit::Append),
+        ] {
+            for line in Lines::of(block) {
+                let (name, value) = line?;
+                self.edit_field(aim, edit(names.settable(name)?, value))?;
+            }
         }
         Ok(())
     }
 
-    fn set_field(&mut self, aim: Aim, name: HeaderName, value: HeaderValue) -> Result<(), EditError> {
+    /// Every edit of a field: kept until there is a response, or done and noted for undo.
+    fn edit_field(&mut self, aim: Aim, edit: FieldEdit) -> Result<(), EditError> {
         if aim.is_ahead() {
-            return self.edit_ahead(aim, FieldEdit::Set(name, value));
+            self.ahead.push(aim.stage, edit)?;
+            self.journal.push(Edit::Ahead);
+            return Ok(());
         }
         let headers = self.fields_mut(aim)?;
-        if headers.len() >= MAX_FIELDS {
+        if edit.adds() && headers.len() >= MAX_FIELDS {
             return Err(EditError::Limit("too many fields"));
         }
-        let old = match headers.entry(name.clone()) {
-            Entry::Vacant(free) => {
-                free.insert(value);
-                Old::None
+        let (name, old) = match edit {
+            FieldEdit::Set(name, value) => (name.clone(), set(headers, name, value)),
+            FieldEdit::Append(name, value) => {
+                let old = Old::of(headers, &name);
+                headers.append(name.clone(), value);
+                (name, old)
             }
-            Entry::Occupied(mut taken) if taken.iter().nth(1).is_some() => {
-                let old = Old::Many(taken.iter().cloned().collect());
-                taken.insert(value);
-                old
+            FieldEdit::Remove(name) => {
+                let old = Old::of(headers, &name);
+                if old.is_none() {
+                    return Ok(());
+                }
+                headers.remove(&name);
+                (name, old)
             }
-            Entry::Occupied(mut taken) => Old::One(taken.insert(value)),
         };
-        self.journal.push(Edit::Field(aim.section, name, old));
-        Ok(())
-    }
-
-    fn append_field(&mut self, aim: Aim, name: HeaderName, value: HeaderValue) -> Result<(), EditError> {
-        if aim.is_ahead() {
-            return self.edit_ahead(aim, FieldEdit::Append(name, value));
-        }
-        let headers = self.fields_mut(aim)?;
-        if headers.len() >= MAX_FIELDS {
-            return Err(EditError::Limit("too many fields"));
-        }
-        let old = Old::of(headers, &name);
-        headers.append(name.clone(), value);
         self.journal.push(Edit::Field(aim.section, name, old));
         Ok(())
     }
@@ -332,6 +311,22 @@ impl Exchange {
         let old = self.upstream.replace(index);
         self.journal.push(Edit::Upstream(old));
         Ok(())
+    }
+}
+
+/// Sets a field, and gives what it was. The name is hashed once.
+fn set(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) -> Old {
+    match headers.entry(name) {
+        Entry::Vacant(free) => {
+            free.insert(value);
+            Old::None
+        }
+        Entry::Occupied(mut taken) if taken.iter().nth(1).is_some() => {
+            let old = Old::Many(taken.iter().cloned().collect());
+            taken.insert(value);
+            old
+        }
+        Entry::Occupied(mut taken) => Old::One(taken.insert(value)),
     }
 }
 

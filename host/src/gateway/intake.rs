@@ -10,7 +10,7 @@ use http::header::{HOST, HeaderValue, TE};
 use http::uri::{self, PathAndQuery};
 use http::{HeaderMap, Method, Uri, Version, request};
 
-use super::worker::MIN_BUFFER;
+use super::service::MIN_BUFFER;
 use crate::config::{EncodedSeparators, Listener};
 use crate::exchange::RequestHead;
 use crate::message::fields::{Coding, Expectation, Forwards};

@@ -2,46 +2,33 @@
 //! request path is shared with another core.
 
 use std::cell::{Cell, RefCell};
-use std::error::Error;
-use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use http::Request;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, LocalSet};
 use tokio::time::Instant;
 
 use super::generation::Generation;
 use super::greet::{Greeting, greet};
-use super::http2;
-use super::serve::{Client, serve};
+use super::serve::Client;
+use super::service::Service;
 use super::view::{Instances, Parts, View};
 use crate::abi::Outcome;
-use crate::config::Listener;
 use crate::message::forwarded::Peer;
-use crate::net::http2::Settings as Http2Settings;
-use crate::net::{Accepted, Conn, Inlet, Listening, Phase, Protocol, Socket, Spoken, Watched};
+use crate::net::{Accepted, Conn, Listening, Socket, Watched};
 use crate::pipeline::Run;
 use crate::plugin::Warmer;
 use crate::telemetry::{AccessBuffer, ListenerStats, Telemetry};
-use crate::tls::{Acceptor, HTTP_1_1};
+use crate::tls::Acceptor;
 
 /// Time between two looks at every connection.
 const SWEEP: Duration = Duration::from_secs(1);
 /// Wait after an accept that failed for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Smallest buffer for a head that hyper takes.
-pub(super) const MIN_BUFFER: usize = 8 << 10;
 /// Exchanges whose `on-finish` hooks may be under way.
 const MAX_FINISHING: usize = 10_000;
 
@@ -315,11 +302,7 @@ impl Worker {
         let from = Peer::new(peer.ip(), trusted);
         let acceptor = view.generation.acceptor(at).cloned();
         let admission = acceptor.as_ref().map(|acceptor| *acceptor.admission());
-        let (http1, http2, spoken) = (
-            builder(listener),
-            http2::settings(listener),
-            http2::spoken(listener),
-        );
+        let service = Service::of(listener);
         let id = self.next_connection.get();
         self.next_connection.set(id + 1);
         let (worker, driven, listener) = (Rc::clone(self), Rc::clone(&conn), Arc::clone(name));
@@ -350,14 +333,8 @@ impl Worker {
                 secured,
                 tunnel: RefCell::default(),
             });
-            let connection = Serving {
-                client,
-                http1,
-                http2,
-                spoken,
-                stats,
-            };
-            connection.run(Watched::new(stream, Rc::clone(&driven))).await;
+            let stream = Watched::new(stream, Rc::clone(&driven));
+            service.serve(client, stream, &stats).await;
             if let Some(unparsed) = driven.unparsed() {
                 gone.worker.note_unparsed(unparsed, peer.ip(), driven.since());
             }
@@ -428,90 +405,6 @@ impl Worker {
         }
         self.in_flight.get()
     }
-}
-
-/// What serves a connection.
-struct Serving {
-    client: Rc<Client>,
-    http1: http1::Builder,
-    http2: Http2Settings,
-    spoken: Spoken,
-    stats: Arc<ListenerStats>,
-}
-
-impl Serving {
-    async fn run(self, mut stream: Watched) {
-        let conn = Rc::clone(stream.conn());
-        let protocol = {
-            // A client that agreed on nothing speaks what everybody did before ALPN.
-            let secured = self.client.secured.as_ref();
-            let negotiated = secured.map(|secured| secured.protocol().unwrap_or(HTTP_1_1));
-            let known = poll_fn(|cx| {
-                conn.driven_by(cx.waker());
-                if conn.is_draining() {
-                    return Poll::Ready(Ok(None));
-                }
-                stream.poll_protocol(self.spoken, negotiated, cx)
-            });
-            known.await
-        };
-        let end: Result<(), Box<dyn Error>> = match protocol {
-            Ok(Some(Protocol::Http1)) => self.http1(conn, stream).await.map_err(Into::into),
-            // Boxed: connections that speak HTTP/1.1 do not pay for its size.
-            Ok(Some(Protocol::Http2)) => Box::pin(self.http2(stream)).await.map_err(Into::into),
-            Ok(None) => Ok(()),
-            Err(error) => Err(error.into()),
-        };
-        if let Err(error) = end {
-            tracing::debug!(%error, "a connection ended early");
-        }
-    }
-
-    async fn http1(self, conn: Rc<Conn>, stream: Watched) -> hyper::Result<()> {
-        let Self {
-            client, http1, stats, ..
-        } = self;
-        let (served, driven) = (Rc::clone(&client), Rc::clone(&conn));
-        let service = service_fn(move |request: Request<Incoming>| {
-            let (parts, body) = request.into_parts();
-            serve(Rc::clone(&served), Rc::clone(&conn), parts, Inlet::Http1(body))
-        });
-        let mut connection = http1.serve_connection(TokioIo::new(stream), service);
-        let mut told = false;
-        let end = poll_fn(|cx| {
-            driven.driven_by(cx.waker());
-            let mut connection = Pin::new(&mut connection);
-            if driven.is_draining() && !std::mem::replace(&mut told, driven.is_draining()) {
-                connection.as_mut().graceful_shutdown();
-            }
-            connection.poll(cx)
-        });
-        end.await?;
-        if let Some(tunnel) = client.tunnel.take() {
-            driven.enter(Phase::Tunnel);
-            let parts = connection.into_parts();
-            let (client, early) = (parts.io.into_inner(), parts.read_buf);
-            Box::pin(tunnel.run(client, early, &stats)).await;
-        }
-        Ok(())
-    }
-
-    async fn http2(self, stream: Watched) -> Result<(), h2::Error> {
-        let client = self.client;
-        crate::net::http2::serve(stream, self.http2, move |parts, body, conn| {
-            serve(Rc::clone(&client), conn, parts, body)
-        })
-        .await
-    }
-}
-
-fn builder(listener: &Listener) -> http1::Builder {
-    let mut builder = http1::Builder::new();
-    builder
-        .max_headers(listener.limits.headers)
-        .max_buf_size(listener.limits.header_bytes.max(MIN_BUFFER))
-        .half_close(false);
-    builder
 }
 
 /// Counts work under way after the last byte, also when it ends badly: the shutdown waits for it.

@@ -184,34 +184,37 @@ impl Cluster {
         }
     }
 
-    /// All endpoints, beginning with the one whose turn it is.
-    pub(super) fn in_turn(&self) -> impl Iterator<Item = &Rc<Slot>> {
-        let turn = self.turn();
-        self.slots.iter().cycle().skip(turn).take(self.slots.len())
-    }
-
-    /// A connection was opened.
-    pub(super) fn count_opened(&self) {
-        self.opened.set(self.opened.get() + 1);
-    }
-
     /// The endpoint whose turn it is.
-    fn turn(&self) -> usize {
+    pub(super) fn turn(&self) -> usize {
         let turn = self.next.get();
         self.next
             .set(if turn + 1 < self.slots.len() { turn + 1 } else { 0 });
         turn
     }
 
-    /// Opens a connection to the endpoint at `turn` or, if that fails, to one of the others.
     async fn open(&self, turn: usize, until: Until) -> Result<Lease, Failure> {
+        let open = async |slot: &Rc<Slot>, due| {
+            let lease = connect::open(slot, due).await?;
+            self.count_opened();
+            Ok(lease)
+        };
+        self.connect(turn, until, open).await
+    }
+
+    /// A connection to the endpoint at `turn` or, if that fails, to one of the others. `open` gives one by a time.
+    ///
+    /// # Errors
+    /// That of the last endpoint that was tried.
+    pub(super) async fn connect<C>(
+        &self,
+        turn: usize,
+        until: Until,
+        open: impl AsyncFn(&Rc<Slot>, Option<Instant>) -> Result<C, Fault>,
+    ) -> Result<C, Failure> {
         let mut last = Fault::from(FailureKind::NoEndpoint).at(RetrySafety::Unsent, None);
         for slot in self.slots.iter().cycle().skip(turn).take(self.slots.len()) {
-            match connect::open(slot, until.first()).await {
-                Ok(lease) => {
-                    self.opened.set(self.opened.get() + 1);
-                    return Ok(lease);
-                }
+            match open(slot, until.first()).await {
+                Ok(connection) => return Ok(connection),
                 Err(fault) => {
                     slot.count_failure();
                     let over = fault.kind == FailureKind::Deadline;
@@ -224,6 +227,11 @@ impl Cluster {
             }
         }
         Err(last)
+    }
+
+    /// A connection was opened.
+    pub(super) fn count_opened(&self) {
+        self.opened.set(self.opened.get() + 1);
     }
 
     #[cfg(test)]

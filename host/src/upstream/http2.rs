@@ -9,6 +9,7 @@ mod patience;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::Poll;
 
 use bytes::Bytes;
@@ -24,7 +25,7 @@ use self::link::Use;
 use self::patience::Patience;
 use super::cluster::{Cluster, Until};
 use super::failure::{BoxError, Failure, FailureKind, Fault, RetrySafety};
-use super::pool::Origin;
+use super::pool::{Origin, Slot};
 use super::request::{Framing, RequestHead};
 use super::trailers;
 use crate::mux::{Inflow, Outflow, OutflowError, Waits};
@@ -85,27 +86,14 @@ where
 
 /// A connection with room, to the endpoint whose turn it is or to one of the others.
 async fn open(cluster: &Cluster, until: Until) -> Result<Use, Failure> {
-    let mut last = Fault::from(FailureKind::NoEndpoint).at(RetrySafety::Unsent, None);
-    for slot in cluster.in_turn() {
-        match link::take(slot, until.first()).await {
-            Ok(used) => {
-                if used.origin() == Origin::Fresh {
-                    cluster.count_opened();
-                }
-                return Ok(used);
-            }
-            Err(fault) => {
-                slot.count_failure();
-                let over = fault.kind == FailureKind::Deadline;
-                let fault = until.blame(fault, FailureKind::ConnectTimeout);
-                last = fault.at(RetrySafety::Unsent, Some(slot.label.clone()));
-                if over {
-                    break;
-                }
-            }
+    let take = async |slot: &Rc<Slot>, due| {
+        let used = link::take(slot, due).await?;
+        if used.origin() == Origin::Fresh {
+            cluster.count_opened();
         }
-    }
-    Err(last)
+        Ok(used)
+    };
+    cluster.connect(cluster.turn(), until, take).await
 }
 
 /// Whether an endpoint has begun to work on a request.
@@ -121,7 +109,7 @@ struct Broken {
     fault: Fault,
     seen: Seen,
     origin: Origin,
-    slot: std::rc::Rc<super::pool::Slot>,
+    slot: Rc<Slot>,
 }
 
 /// One request on one stream, until the head of its response.
@@ -142,13 +130,13 @@ impl Attempt {
         B::Error: Into<BoxError>,
     {
         let Self { used, until } = self;
-        let slot = std::rc::Rc::clone(used.slot());
+        let slot = Rc::clone(used.slot());
         let origin = used.origin();
         let broken = |(fault, seen)| Broken {
             fault,
             seen,
             origin,
-            slot: std::rc::Rc::clone(&slot),
+            slot: Rc::clone(&slot),
         };
         let scheme = if slot.settings.tls.is_some() {
             "https"

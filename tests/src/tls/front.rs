@@ -1,19 +1,20 @@
 //! Puts TLS before an upstream: connections with TLS to its address go on to the upstream in clear.
 
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::pki_types::CertificateDer;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{HandshakeKind, ServerConfig};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::{Authority, BOTH, Leaf, Versions, provider, version};
+use crate::port;
 
 /// Bytes that are carried at once.
 const PIECE: usize = 64 << 10;
@@ -146,12 +147,7 @@ impl FrontBuilder {
     /// Without a free port.
     #[must_use]
     pub fn start(self) -> Front {
-        let listener = StdListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("a bound listener has an address");
-        listener
-            .set_nonblocking(true)
-            .expect("a listener that does not block");
-        let listener = TcpListener::from_std(listener).expect("a runtime around the front");
+        let (listener, address) = port::listen();
         let builder = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(self.versions)
             .expect("versions");
