@@ -241,7 +241,7 @@ impl Exchange {
                         old.restore(headers, name);
                     }
                 }
-                Edit::Ahead => self.ahead.pop(),
+                Edit::Ahead(before) => self.ahead.truncate(before),
                 Edit::Attribute(key, old) => self.attributes.restore(&key, old),
                 Edit::State(stage, old) => {
                     if let Some(stage) = self.stages.get_mut(stage) {

@@ -1,6 +1,8 @@
 //! Edits of the response that stages make while there is none: they are kept, and made when the response passes their
 //! stage. It refuses to know why a stage is passed or left out.
 
+use std::cmp::Reverse;
+
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 
@@ -31,9 +33,14 @@ impl Ahead {
         Ok(())
     }
 
-    /// Forgets the newest.
-    pub(super) fn pop(&mut self) {
-        self.0.pop();
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Forgets all but the oldest `kept`.
+    pub(super) fn truncate(&mut self, kept: usize) {
+        self.0.truncate(kept);
     }
 }
 
@@ -51,7 +58,22 @@ impl Exchange {
             return;
         };
         for (_, edit) in self.ahead.0.iter().filter(|(of, _)| *of == stage) {
-            edit.make(&mut response.headers);
+            edit.clone().make(&mut response.headers);
+        }
+    }
+
+    /// Makes the edits of every stage below `below` that `passes`, the last stage first. They do not stay: for a
+    /// response that nothing can replace any more.
+    pub fn make_all_ahead(&mut self, below: usize, passes: impl Fn(usize) -> bool) {
+        let Some(response) = &mut self.response else {
+            return;
+        };
+        let mut edits = std::mem::take(&mut self.ahead.0);
+        edits.sort_by_key(|(stage, _)| Reverse(*stage));
+        for (stage, edit) in edits {
+            if stage < below && passes(stage) {
+                edit.make(&mut response.headers);
+            }
         }
     }
 }
@@ -62,15 +84,15 @@ impl FieldEdit {
         matches!(self, Self::Set(..) | Self::Append(..))
     }
 
-    fn make(&self, headers: &mut HeaderMap) {
+    fn make(self, headers: &mut HeaderMap) {
         match self {
             // A response whose fields are that many already goes as it is.
             edit if edit.adds() && headers.len() >= MAX_FIELDS => {}
             Self::Set(name, value) => {
-                headers.insert(name.clone(), value.clone());
+                headers.insert(name, value);
             }
             Self::Append(name, value) => {
-                headers.append(name.clone(), value.clone());
+                headers.append(name, value);
             }
             Self::Remove(name) => {
                 headers.remove(name);

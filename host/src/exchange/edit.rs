@@ -133,13 +133,21 @@ impl Exchange {
         set: &Bytes,
         append: &Bytes,
     ) -> Result<(), EditError> {
+        if aim.is_ahead() {
+            self.journal.push(Edit::Ahead(self.ahead.len()));
+        }
         for (block, edit) in [
             (set, FieldEdit::Set as fn(_, _) -> _),
             (append, FieldEdit::Append),
         ] {
             for line in Lines::of(block) {
                 let (name, value) = line?;
-                self.edit_field(aim, edit(names.settable(name)?, value))?;
+                let edit = edit(names.settable(name)?, value);
+                if aim.is_ahead() {
+                    self.ahead.push(aim.stage, edit)?;
+                } else {
+                    self.edit_now(aim, edit)?;
+                }
             }
         }
         Ok(())
@@ -148,10 +156,15 @@ impl Exchange {
     /// Every edit of a field: kept until there is a response, or done and noted for undo.
     fn edit_field(&mut self, aim: Aim, edit: FieldEdit) -> Result<(), EditError> {
         if aim.is_ahead() {
+            let before = self.ahead.len();
             self.ahead.push(aim.stage, edit)?;
-            self.journal.push(Edit::Ahead);
+            self.journal.push(Edit::Ahead(before));
             return Ok(());
         }
+        self.edit_now(aim, edit)
+    }
+
+    fn edit_now(&mut self, aim: Aim, edit: FieldEdit) -> Result<(), EditError> {
         let headers = self.fields_mut(aim)?;
         if edit.adds() && headers.len() >= MAX_FIELDS {
             return Err(EditError::Limit("too many fields"));

@@ -37,8 +37,8 @@ pub(super) enum Edit {
     Target(PathAndQuery),
     Status(StatusCode),
     Field(Section, HeaderName, Old),
-    /// One more edit for when there is a response.
-    Ahead,
+    /// More edits for when there is a response, and how many there were.
+    Ahead(usize),
     Attribute(String, Option<String>),
     State(usize, Option<Bytes>),
     Upstream(Option<u32>),

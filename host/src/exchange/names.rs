@@ -11,7 +11,11 @@ const MAX_NAMES: usize = 32;
 
 /// The names that one instance of a plugin has used.
 #[derive(Debug, Default)]
-pub struct FieldNames(Vec<FieldName>);
+pub struct FieldNames {
+    known: Vec<FieldName>,
+    /// The one after the last that was found: plugins use the same names in the same order.
+    next: usize,
+}
 
 #[derive(Debug)]
 struct FieldName {
@@ -48,8 +52,7 @@ impl FieldNames {
     }
 
     fn find(&mut self, name: &[u8]) -> Result<(HeaderName, Owner), EditError> {
-        let known = self.0.iter().find(|known| known.name.as_str().as_bytes() == name);
-        if let Some(known) = known {
+        if let Some(known) = self.known(name) {
             return Ok((known.name.clone(), known.owner));
         }
         let parsed = name_of(name)?;
@@ -59,13 +62,23 @@ impl FieldNames {
             Owner::Anyone
         };
         // In upper case it would not be found again.
-        if self.0.len() < MAX_NAMES && parsed.as_str().as_bytes() == name {
-            self.0.push(FieldName {
+        if self.known.len() < MAX_NAMES && parsed.as_str().as_bytes() == name {
+            self.known.push(FieldName {
                 name: parsed.clone(),
                 owner,
             });
         }
         Ok((parsed, owner))
+    }
+
+    fn known(&mut self, name: &[u8]) -> Option<&FieldName> {
+        let is_it = |known: &FieldName| known.name.as_str().as_bytes() == name;
+        let at = match self.known.get(self.next) {
+            Some(known) if is_it(known) => self.next,
+            _ => self.known.iter().position(is_it)?,
+        };
+        self.next = at + 1;
+        self.known.get(at)
     }
 }
 
@@ -93,6 +106,6 @@ mod tests {
             let name = format!("x-{n}");
             assert_eq!(names.any(name.as_bytes()).unwrap(), name.as_str());
         }
-        assert_eq!(names.0.len(), MAX_NAMES);
+        assert_eq!(names.known.len(), MAX_NAMES);
     }
 }

@@ -204,9 +204,15 @@ fn what_is_asked_of_a_response_to_come_is_done_when_it_passes_the_stage() {
         x.make_ahead(0);
         assert_eq!(x.response.as_ref().unwrap().headers["x-who"], "first");
     }
+    // The last response takes what the stages asked for that are not left out.
+    respond(&mut x);
+    x.make_all_ahead(2, |stage| stage != 0);
+    let headers = &x.response.as_ref().unwrap().headers;
+    assert_eq!(headers.get_all("x-who").iter().collect::<Vec<_>>(), ["second"]);
+    assert!(!x.has_ahead());
     for n in 0..600 {
         let bounded = x.set_header(of(0), &mut FieldNames::default(), "x", &n.to_string());
-        assert_eq!(bounded.is_err(), n >= 509, "{n}");
+        assert_eq!(bounded.is_err(), n >= 512, "{n}");
     }
 }
 

@@ -213,7 +213,11 @@ impl Run {
                 Some(ResponseAction::Refuse(problem)) => return Err(self.refused(index, problem)),
             }
         }
-        self.pass(0..passed, None);
+        if pipeline.response_body.is_empty() {
+            self.pass_all(passed, None);
+        } else {
+            self.pass(0..passed, None);
+        }
         Ok(payload)
     }
 
@@ -228,6 +232,16 @@ impl Run {
                 self.x().make_ahead(index);
             }
         }
+    }
+
+    /// [`pass`](Self::pass) of all stages below `below`, after which no hook can replace the response.
+    pub(super) fn pass_all(&mut self, below: usize, culprit: Option<usize>) {
+        if !self.x().has_ahead() {
+            return;
+        }
+        let out = self.every_out();
+        self.x()
+            .make_all_ahead(below, |index| out & bit(index) == 0 && culprit != Some(index));
     }
 
     /// Remembers who refused.
@@ -248,7 +262,11 @@ impl Run {
     }
 
     pub(super) fn is_out(&self, index: usize) -> bool {
-        (self.out | self.lost | self.absent) & bit(index) != 0
+        self.every_out() & bit(index) != 0
+    }
+
+    fn every_out(&self) -> u128 {
+        self.out | self.lost | self.absent
     }
 
     /// The request was not shown to the stage.

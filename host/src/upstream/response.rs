@@ -10,6 +10,9 @@ use super::fields::{self, Lines};
 /// Heads with no more lines are searched for line ends once.
 pub(super) const USUAL_LINES: usize = 32;
 
+/// Fields that may be added to a response before its map has to grow, and all fields to be hashed again.
+const ROOM: usize = 6;
+
 /// The head of a response, freed of its framing: Transfer-Encoding, Connection, Keep-Alive and every field that
 /// Connection names are gone; Content-Length is there once.
 #[derive(Debug)]
@@ -55,7 +58,7 @@ pub(super) fn parse<const KEPT: usize>(
         old: version == Version::Http10,
         ..Seen::default()
     };
-    let mut headers = HeaderMap::with_capacity(lines.kept().min(max_fields));
+    let mut headers = HeaderMap::with_capacity(lines.kept().min(max_fields) + ROOM);
     for (index, line) in rest.enumerate() {
         if index >= max_fields {
             return Err(FailureKind::HeadTooLarge.into());

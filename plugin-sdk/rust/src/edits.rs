@@ -1,6 +1,6 @@
 //! Many edits of header fields, handed to the host in one call. Knows no exchange.
 
-use crate::{Problem, headers, number};
+use crate::{Problem, headers};
 
 /// Fields to set and to add, all or none, in one call: cheaper than a call per field from the second field on. What is the
 /// same for every exchange can be written once, and copied by `clone_from` into edits that keep their memory.
@@ -16,8 +16,8 @@ use crate::{Problem, headers, number};
 /// ```
 #[derive(Debug, Default)]
 pub struct FieldEdits {
-    set: String,
-    append: String,
+    set: Vec<u8>,
+    append: Vec<u8>,
     bad: Option<String>,
 }
 
@@ -47,28 +47,44 @@ impl FieldName {
 /// A value that is being written.
 #[derive(Debug)]
 pub struct FieldText<'a> {
-    text: &'a mut String,
-    is_one_line: bool,
+    bytes: &'a mut Vec<u8>,
+    is_value: bool,
 }
 
-impl<'a> FieldText<'a> {
-    /// One that is written at the end of `text`.
-    pub fn new(text: &'a mut String) -> Self {
-        Self {
-            text,
-            is_one_line: true,
+impl FieldText<'_> {
+    /// What `write` writes, as text of its own.
+    pub fn written(write: impl FnOnce(&mut FieldText<'_>)) -> String {
+        let mut bytes = Vec::new();
+        write(&mut FieldText {
+            bytes: &mut bytes,
+            is_value: true,
+        });
+        headers::to_text(&bytes)
+    }
+
+    /// Appends text, of which each character is one byte (see [`headers::to_text`]).
+    pub fn push(&mut self, text: &str) {
+        if text.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~')) {
+            self.bytes.extend_from_slice(text.as_bytes());
+        } else {
+            self.push_bytes(text);
         }
     }
 
-    /// Appends text.
-    pub fn push(&mut self, text: &str) {
-        self.is_one_line &= !text.bytes().any(|byte| matches!(byte, b'\r' | b'\n'));
-        self.text.push_str(text);
+    #[cold]
+    fn push_bytes(&mut self, text: &str) {
+        match headers::to_bytes(text.to_owned()) {
+            Some(bytes) if !bytes.iter().any(|byte| matches!(byte, b'\r' | b'\n')) => {
+                self.bytes.extend(bytes)
+            }
+            _ => self.is_value = false,
+        }
     }
 
     /// Appends a number in decimal digits, without the machinery of formatting.
     pub fn push_number(&mut self, number: u64) {
-        number::push(self.text, number);
+        self.bytes
+            .extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
     }
 }
 
@@ -115,16 +131,16 @@ impl FieldEdits {
     /// [`set`](Self::set) with a value that `write` writes.
     pub fn set_with(&mut self, name: &FieldName, write: impl FnOnce(&mut FieldText<'_>)) -> &mut Self {
         match line(&mut self.set, name, write) {
-            Line::One => self,
-            Line::Several => self.refuse(&name.line),
+            Line::Whole => self,
+            Line::Bad => self.refuse(&name.line),
         }
     }
 
     /// [`append`](Self::append), likewise.
     pub fn append_with(&mut self, name: &FieldName, write: impl FnOnce(&mut FieldText<'_>)) -> &mut Self {
         match line(&mut self.append, name, write) {
-            Line::One => self,
-            Line::Several => self.refuse(&name.line),
+            Line::Whole => self,
+            Line::Bad => self.refuse(&name.line),
         }
     }
 
@@ -135,10 +151,10 @@ impl FieldEdits {
     }
 
     /// The two blocks of the contract.
-    pub(crate) fn blocks(&self) -> Result<(Block<'_>, Block<'_>), Problem> {
+    pub(crate) fn blocks(&self) -> Result<(&[u8], &[u8]), Problem> {
         match &self.bad {
             Some(name) => Err(refused(name)),
-            None => Ok((block(&self.set)?, block(&self.append)?)),
+            None => Ok((&self.set, &self.append)),
         }
     }
 
@@ -155,37 +171,23 @@ fn refused(name: &str) -> Problem {
     ))
 }
 
-/// Lines of fields as bytes.
-pub(crate) type Block<'a> = std::borrow::Cow<'a, [u8]>;
-
-/// What was written could be taken for so many lines.
+/// What became of a field that was written.
 enum Line {
-    One,
-    Several,
+    Whole,
+    /// Its value is none: it could be taken for two lines, or a character is no byte.
+    Bad,
 }
 
-fn line(block: &mut String, name: &FieldName, write: impl FnOnce(&mut FieldText<'_>)) -> Line {
-    block.push_str(&name.line);
-    let mut value = FieldText::new(block);
-    write(&mut value);
-    let written = if value.is_one_line {
-        Line::One
-    } else {
-        Line::Several
+fn line(block: &mut Vec<u8>, name: &FieldName, write: impl FnOnce(&mut FieldText<'_>)) -> Line {
+    block.extend_from_slice(name.line.as_bytes());
+    let mut value = FieldText {
+        bytes: block,
+        is_value: true,
     };
-    block.push_str("\r\n");
+    write(&mut value);
+    let written = if value.is_value { Line::Whole } else { Line::Bad };
+    block.extend_from_slice(b"\r\n");
     written
-}
-
-/// Each character is one byte (see [`headers::to_bytes`]).
-fn block(text: &str) -> Result<Block<'_>, Problem> {
-    if text.is_ascii() {
-        return Ok(text.as_bytes().into());
-    }
-    let bytes = headers::to_bytes(text.to_owned());
-    bytes
-        .map(Into::into)
-        .ok_or_else(|| Problem::Invalid("not a field value (control character, or above U+00FF)".to_owned()))
 }
 
 #[cfg(test)]
@@ -199,8 +201,9 @@ mod tests {
         let c = FieldName::new("c").unwrap();
         edits.set("A", "1").append("b", "caf\u{e9}").set_with(&c, |_| {});
         let (set, append) = edits.blocks().unwrap();
-        assert_eq!(&*set, b"a:1\r\nc:\r\n");
-        assert_eq!(&*append, b"b:caf\xe9\r\n");
+        assert_eq!(set, b"a:1\r\nc:\r\n");
+        assert_eq!(append, b"b:caf\xe9\r\n");
+        assert_eq!(FieldText::written(|text| text.push("caf\u{e9}")), "caf\u{e9}");
     }
 
     #[test]

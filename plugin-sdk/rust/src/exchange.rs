@@ -464,7 +464,7 @@ static RESPONSE: Response = Response::new();
 
 fn edit(section: Section, edits: &FieldEdits) -> Result<(), Problem> {
     let (set, append) = edits.blocks()?;
-    host::edit_headers(section, &set, &append)
+    host::edit_headers(section, set, append)
 }
 
 /// Whole milliseconds, rounded up so that a short time does not become none.

@@ -155,8 +155,7 @@ impl Words {
         }
         let remaining = refused.left.map_or(0, |left| left.remaining);
         if self.standard {
-            let mut item = String::new();
-            self.item(&mut FieldText::new(&mut item), place, remaining, retry);
+            let item = FieldText::written(|text| self.item(text, place, remaining, retry));
             refusal = refusal
                 .header("ratelimit-policy", self.policy.as_str())
                 .header("ratelimit", item);
