@@ -49,6 +49,23 @@ pub fn instant_ns(instant: Instant) -> u64 {
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// How long [`give_way`] lets a thread go on at a stretch.
+const STRETCH: Duration = Duration::from_micros(500);
+
+/// Lets whoever waits for this processor go first, once the thread has been at it for half a millisecond. For long work
+/// off the request path, between its steps: a thread of low priority, too, keeps the processor until the tick of the
+/// scheduler comes (4 ms on most machines), however many requests wait.
+pub fn give_way() {
+    thread_local! {
+        static SINCE: Cell<u64> = const { Cell::new(0) };
+    }
+    let now = monotonic_ns();
+    if now.saturating_sub(SINCE.get()) > u64::try_from(STRETCH.as_nanos()).unwrap_or(u64::MAX) {
+        std::thread::yield_now();
+        SINCE.set(monotonic_ns());
+    }
+}
+
 /// `ms` milliseconds as nanoseconds, saturating.
 #[must_use]
 pub const fn ms_to_ns(ms: u64) -> u64 {

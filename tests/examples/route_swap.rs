@@ -1,9 +1,10 @@
 //! What requests feel while ten thousand routes are replaced: latencies of a load before and during the swaps.
 //!
-//! `cargo build --release -p portcullis && cargo run --release -p portcullis-tests --example route_swap [-- PAUSE]`; with a
-//! pause in milliseconds between two requests of a connection the load leaves the machine time, without one it takes all.
-//! Windows with a swap stand beside as many of the same length without one: on a busy machine the scheduler is in every
-//! figure.
+//! `cargo build --release -p portcullis && cargo run --release -p portcullis-tests --example route_swap [-- CONNECTIONS
+//! [PAUSE [rt]]]`. Between two requests of a connection the load pauses for so many milliseconds (2); with 0 it takes all of
+//! the machine. Windows with a swap stand beside as many of the same length without one, for on a busy machine the
+//! scheduler is in every figure; `rt` takes it out: workers and load get a real-time priority (by `chrt`, as root), as
+//! the benchmarks give it to whatever they measure.
 #![allow(
     clippy::print_stdout,
     clippy::expect_used,
@@ -20,7 +21,8 @@ use tokio::time::Instant;
 
 const ROUTES: usize = 10_000;
 const SWAPS: usize = 20;
-const CONNECTIONS: usize = 8;
+const CONNECTIONS: usize = 64;
+const PAUSE_MS: u64 = 2;
 
 fn routes(round: usize) -> String {
     let mut text = String::new();
@@ -70,12 +72,34 @@ fn show_windows(name: &str, windows: &mut [Duration], limit: Duration) {
     );
 }
 
+/// Gives a real-time priority to those threads of a process whose names `are_wanted`.
+fn raise(process: u32, are_wanted: impl Fn(&str) -> bool) {
+    for thread in std::fs::read_dir(format!("/proc/{process}/task")).expect("threads of a process that runs")
+    {
+        let thread = thread.expect("a thread").path();
+        let name = std::fs::read_to_string(thread.join("comm")).expect("a thread's name");
+        if are_wanted(name.trim_end()) {
+            let set = std::process::Command::new("chrt")
+                .args(["--rr", "--pid", "1"])
+                .arg(thread.file_name().expect("a thread's number"))
+                .status()
+                .expect("chrt, of the package util-linux");
+            assert!(set.success(), "only root gives a real-time priority");
+        }
+    }
+}
+
 // The load runs on the runtime's thread, the swaps on the main one: what they do must not hold up the client itself.
 #[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn main() {
-    let pause = std::env::args()
-        .nth(1)
-        .map_or(0, |text| text.parse().expect("milliseconds"));
+    let mut arguments = std::env::args().skip(1);
+    let connections = arguments
+        .next()
+        .map_or(CONNECTIONS, |text| text.parse().expect("a number of connections"));
+    let pause = arguments
+        .next()
+        .map_or(PAUSE_MS, |text| text.parse().expect("milliseconds"));
+    let real_time = arguments.next().is_some_and(|text| text == "rt");
     let texts: Vec<_> = (0..=SWAPS).map(routes).collect();
     let upstream = Upstream::fixed(200, &[], "up").tolerant();
     let gateway = Gateway::new()
@@ -83,9 +107,16 @@ async fn main() {
         .toml(&texts[0])
         .start_binary()
         .await;
+    if real_time {
+        raise(std::process::id(), |_| true);
+        raise(gateway.id(), |name| {
+            name.strip_prefix("portcullis-")
+                .is_some_and(|rest| rest.parse::<usize>().is_ok())
+        });
+    }
     let load = || {
         Load::new(gateway.address(), Request::get("/stays"))
-            .connections(CONNECTIONS)
+            .connections(connections)
             .pause(Duration::from_millis(pause))
             .start()
     };
@@ -123,6 +154,7 @@ async fn main() {
     }
     let during = during.stop().await;
     show("during", &during);
+    println!("three times the p99 before: {:.2} ms", ms(limit));
     show_windows("with a swap", &mut windows.swapped, limit);
     show_windows("without", &mut windows.quiet, limit);
     println!(

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::clock::give_way;
 use crate::config::{Config, Element, PluginEntry, Step, Target};
 use crate::plugin::{Hook, Slot};
 use crate::route::Table;
@@ -54,6 +55,7 @@ impl Generation {
                     .iter()
                     .enumerate()
                     .filter(|(_, route)| route.is_on(listener))
+                    .inspect(|_| give_way())
                     .map(|(index, route)| (index, route.rule.clone()))
                     .unzip();
                 let names = routes.iter().filter_map(|&at| config.routes.get(at)).enumerate();

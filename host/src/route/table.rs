@@ -14,6 +14,7 @@ use super::explain::PathKind;
 use super::pattern::{HostPattern, HostScope, PathScope};
 use super::predicate::{Predicates, Unmet};
 use super::tree::Tree;
+use crate::clock::give_way;
 
 /// The head of a request, as the table looks at it.
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +66,7 @@ impl Table {
             any: None,
         };
         for (index, rule) in (0..u32::MAX).zip(rules) {
+            give_way();
             if rule.hosts.is_empty() {
                 table.place(None, rule, index);
             }

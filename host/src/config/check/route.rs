@@ -14,6 +14,7 @@ use super::super::secret::quoted;
 use super::entry::Place;
 use super::pipeline::{MAX_STAGES, Pipelines, count};
 use super::{rule, upgrade};
+use crate::clock::give_way;
 
 /// What route tables refer to by name.
 pub(super) struct References<'a> {
@@ -54,6 +55,7 @@ pub(super) fn read<'a>(
     // What any route may add to what it inherits, whatever its listeners.
     let free = MAX_STAGES.saturating_sub(longest.unwrap_or(0));
     for RoutePlace { scope, node, path } in places {
+        give_way();
         let mut reader = Reader::of(scope, node, node.span(), path.clone());
         let name = name(&mut reader, &mut taken);
         let route = references.route(&mut reader, &name, pipelines);
