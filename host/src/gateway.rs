@@ -7,6 +7,7 @@ mod control;
 mod ending;
 mod explain;
 mod files;
+mod forward;
 mod generation;
 mod intake;
 mod record;
