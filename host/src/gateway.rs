@@ -16,6 +16,7 @@ mod routes;
 mod serve;
 mod sockets;
 mod tail;
+mod upstreams;
 mod view;
 mod worker;
 

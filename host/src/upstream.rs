@@ -1,5 +1,6 @@
 //! An HTTP/1.1 client for the hot path: one [`Cluster`] per worker thread and upstream, with its own pool of
-//! connections. It refuses to know plugins, routes, the configuration file and other threads.
+//! connections. It refuses to know plugins, routes, the configuration file and other threads, but for what [`Shared`]
+//! tells of an upstream's endpoints.
 //!
 //! Request and response of an exchange are one state machine that runs inside the caller's task: no channel, no
 //! spawned task. A connection owns one buffer in and one out, which are reused as long as it lives; the values of
@@ -14,10 +15,13 @@ mod connection;
 mod exchange;
 mod failure;
 mod fields;
+mod lineup;
+mod member;
 mod pool;
 mod request;
 mod response;
 mod settings;
+mod shared;
 mod stream;
 mod timer;
 mod trailers;
@@ -26,9 +30,12 @@ mod upload;
 pub use body::ResponseBody;
 pub use cluster::{Cluster, Until};
 pub use failure::{BodyLength, Failure, FailureKind, RetrySafety};
+pub use lineup::{Aim, Tried};
+pub use member::{Mark, Member};
 pub use pool::EndpointStats;
 pub use request::RequestHead;
-pub use settings::{Endpoint, Settings};
+pub use settings::{Endpoint, Entry, Settings};
+pub use shared::{Outcome, Roster, Seat, Shared, Watch};
 
 #[cfg(test)]
 mod tests;

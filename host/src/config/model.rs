@@ -3,6 +3,7 @@
 //! It refuses to know how the file looked, except for the place of each part.
 
 mod pipeline;
+mod upstream;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -18,6 +19,7 @@ use super::plugin_config::PluginConfig;
 use crate::route::Rule;
 
 pub use pipeline::{Element, Step};
+pub use upstream::{Endpoint, Upstream};
 
 /// A whole configuration that passed every check.
 #[derive(Debug)]
@@ -298,47 +300,4 @@ pub enum Target {
     Upstream(usize),
     /// An index into [`Config::plugins`]: a plugin that is the upstream itself.
     Responder(usize),
-}
-
-/// `[upstreams.NAME]`: servers that answer alike.
-#[derive(Debug, Clone)]
-pub struct Upstream {
-    /// Its name.
-    pub name: Arc<str>,
-    /// `endpoints`, at least one.
-    pub endpoints: Vec<Endpoint>,
-    /// `connect-timeout`, default 5 s.
-    pub connect_timeout: Duration,
-    /// `first-byte-timeout`: from the end of the request to the head of the response, default 60 s.
-    pub first_byte_timeout: Duration,
-    /// `idle-timeout`: between two pieces of a body, default 60 s.
-    pub idle_timeout: Duration,
-    /// `max-idle`: kept connections per worker and endpoint, default 128.
-    pub max_idle: usize,
-    /// `max-idle-time`: how long an unused connection is kept, default 60 s.
-    pub max_idle_time: Duration,
-    /// `max-header-bytes`: status line and header fields of a response, default 64 KiB.
-    pub max_header_bytes: usize,
-    /// Where it is written.
-    pub origin: Origin,
-}
-
-/// A host and a port.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Endpoint {
-    /// A name or an IP address, lower case; IPv6 without brackets.
-    pub host: String,
-    /// The port, not 0.
-    pub port: u16,
-}
-
-/// `host:port`, with brackets around an IPv6 address (RFC 3986 section 3.2.2).
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
-        }
-    }
 }

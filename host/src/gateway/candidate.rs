@@ -23,26 +23,27 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
-    /// Loads plugins, works out the routes and makes instances for `workers`, on a thread where it may take
+    /// Loads plugins, takes over what `before` knows of upstreams, works out the routes and makes instances for `workers`, on a thread where it may take
     /// its time. None if that thread died.
     pub(super) async fn build(
         mut registry: Registry,
         config: Config,
-        number: u64,
+        before: Option<Arc<Generation>>,
         workers: usize,
         aside: &Aside,
     ) -> Option<(Registry, Self)> {
         let build = move || {
-            let candidate = Self::new(&mut registry, config, number, workers);
+            let candidate = Self::new(&mut registry, config, before.as_deref(), workers);
             (registry, candidate)
         };
         aside.run(build).await
     }
 
-    fn new(registry: &mut Registry, config: Config, number: u64, workers: usize) -> Self {
+    fn new(registry: &mut Registry, config: Config, before: Option<&Generation>, workers: usize) -> Self {
         let began = Instant::now();
         let slots = registry.resolve(&config);
-        let generation = Arc::new(Generation::new(number, config, slots));
+        let number = before.map_or(1, |before| before.number + 1);
+        let generation = Arc::new(Generation::new(number, config, slots, before));
         Self {
             instances: (0..workers).map(|_| instances(&generation)).collect(),
             generation,

@@ -148,7 +148,7 @@ impl Control {
             .collect::<Result<Vec<_>, StartError>>()?;
 
         let aside = Aside::start().map_err(StartError::Thread)?;
-        let (registry, candidate) = Candidate::build(registry, config, 1, count, &aside)
+        let (registry, candidate) = Candidate::build(registry, config, None, count, &aside)
             .await
             .ok_or(StartError::Ended)?;
         candidate.generation.warn_of_routers();
@@ -297,8 +297,8 @@ impl Control {
         let Some(registry) = self.registry.take() else {
             return;
         };
-        let number = self.generation.number + 1;
-        let built = Candidate::build(registry, config, number, self.workers.len(), &self.aside).await;
+        let running = Some(Arc::clone(&before));
+        let built = Candidate::build(registry, config, running, self.workers.len(), &self.aside).await;
         let Some((registry, candidate)) = built else {
             tracing::error!("loading ended unexpectedly; reloads are off until the gateway is restarted");
             return;

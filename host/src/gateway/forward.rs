@@ -13,7 +13,7 @@ use crate::exchange::{ResponseHead, UpstreamView as AnsweredBy};
 use crate::message::problem::{ErrorKind, Problem};
 use crate::net::RequestBody;
 use crate::pipeline::{Failed, Payload, Retry, Run, Stop, upstream_failure, upstream_problem};
-use crate::upstream::{Failure, FailureKind, RequestHead, RetrySafety, Until};
+use crate::upstream::{Aim, Failure, FailureKind, RequestHead, RetrySafety, Until};
 
 /// Times that `on-error` may name another upstream in one exchange.
 const MAX_FAILOVERS: u32 = 2;
@@ -107,7 +107,7 @@ async fn send(
         end: x.deadline,
         head: within.map(|within| sent + within),
     };
-    let result = target.cluster.send(head, body, until).await;
+    let result = target.cluster.send(head, body, until, Aim::default()).await;
     target.stats.connected(target.cluster.take_connects());
     match result {
         Ok(response) => {

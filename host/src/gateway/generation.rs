@@ -4,9 +4,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::upstreams;
 use crate::config::{Config, Element, PluginEntry, Step, Target};
 use crate::plugin::{Hook, Slot};
 use crate::route::Table;
+use crate::upstream::Shared;
 
 /// One version of the gateway.
 #[derive(Debug)]
@@ -19,6 +21,8 @@ pub struct Generation {
     pub slots: Vec<Slot>,
     /// For each of its listeners, in its order.
     pub tables: Vec<Routing>,
+    /// What all workers share of its upstreams, in its order.
+    pub upstreams: Vec<Arc<Shared>>,
 }
 
 /// The routes of one listener.
@@ -41,9 +45,9 @@ impl Routing {
 }
 
 impl Generation {
-    /// Works out the tables.
+    /// Works out the tables. What `before` knows of upstreams is taken over.
     #[must_use]
-    pub fn new(number: u64, config: Config, slots: Vec<Slot>) -> Self {
+    pub fn new(number: u64, config: Config, slots: Vec<Slot>, before: Option<&Self>) -> Self {
         let tables = (0..config.listeners.len())
             .map(|listener| {
                 let (routes, rules): (Vec<_>, Vec<_>) = config
@@ -66,6 +70,7 @@ impl Generation {
             .collect();
         Self {
             number,
+            upstreams: upstreams::shared(&config, before),
             config: Arc::new(config),
             slots,
             tables,

@@ -9,16 +9,12 @@ use std::time::Duration;
 use super::generation::Generation;
 use super::intake::Door;
 use super::routes::{Maker, RouteView, Routes};
-use crate::config::Upstream;
 use crate::exchange::Names;
 use crate::net::Times;
 use crate::pipeline::{Pipeline, Stage};
 use crate::plugin::{Instance, Pool, Slot, Warmer};
 use crate::telemetry::{PluginState, Telemetry, UpstreamStats};
-use crate::upstream::{Cluster, Endpoint, Settings};
-
-/// Response fields that an upstream may send.
-const MAX_RESPONSE_FIELDS: usize = 200;
+use crate::upstream::{Cluster, Shared};
 
 /// Instances that were made for a worker ahead of time, by unit.
 pub(super) type Instances = HashMap<u64, Box<Instance>>;
@@ -75,7 +71,6 @@ pub(super) struct UpstreamView {
     pub cluster: Rc<Cluster>,
     /// This worker's counters.
     pub stats: Arc<UpstreamStats>,
-    settings: Upstream,
 }
 
 /// What a view is made with.
@@ -97,7 +92,7 @@ impl View {
     #[must_use]
     pub(super) fn new(generation: Arc<Generation>, mut parts: Parts<'_>) -> Rc<Self> {
         let config = Arc::clone(&generation.config);
-        let upstreams: Vec<_> = config.upstreams.iter().map(|u| upstream(u, &parts)).collect();
+        let upstreams: Vec<_> = generation.upstreams.iter().map(|u| upstream(u, &parts)).collect();
         let names = Names {
             upstreams: upstreams.iter().map(|u| Arc::from(&*u.name)).collect(),
         };
@@ -204,55 +199,18 @@ fn pool(slot: &Slot, parts: &mut Parts<'_>) -> Option<Rc<Pool>> {
     })
 }
 
-fn upstream(config: &Upstream, parts: &Parts<'_>) -> UpstreamView {
+fn upstream(shared: &Arc<Shared>, parts: &Parts<'_>) -> UpstreamView {
     let kept = parts.before.and_then(|view| {
-        view.upstreams
-            .iter()
-            .find(|u| u.name == config.name && same(&u.settings, config))
+        let mut upstreams = view.upstreams.iter();
+        upstreams.find(|upstream| Arc::ptr_eq(upstream.cluster.shared(), shared))
     });
-    let cluster = kept.map_or_else(
-        || {
-            Cluster::new(Arc::new(Settings {
-                name: Arc::clone(&config.name),
-                endpoints: config
-                    .endpoints
-                    .iter()
-                    .map(|e| Endpoint {
-                        host: e.host.clone(),
-                        port: e.port,
-                    })
-                    .collect(),
-                connect_timeout: config.connect_timeout,
-                first_byte_timeout: config.first_byte_timeout,
-                idle_timeout: config.idle_timeout,
-                max_idle: config.max_idle,
-                max_idle_time: config.max_idle_time,
-                max_header_bytes: config.max_header_bytes,
-                max_headers: MAX_RESPONSE_FIELDS,
-            }))
-        },
-        |kept| Rc::clone(&kept.cluster),
-    );
+    let name = &shared.settings().name;
     UpstreamView {
-        name: Arc::clone(&config.name),
-        cluster,
-        stats: parts.telemetry.upstream(parts.worker, &config.name),
-        settings: config.clone(),
+        name: Arc::clone(name),
+        cluster: kept.map_or_else(
+            || Cluster::new(Arc::clone(shared)),
+            |kept| Rc::clone(&kept.cluster),
+        ),
+        stats: parts.telemetry.upstream(parts.worker, name),
     }
-}
-
-/// The connections of one may serve the other.
-fn same(a: &Upstream, b: &Upstream) -> bool {
-    let plain = |u: &Upstream| {
-        (
-            u.endpoints.clone(),
-            u.connect_timeout,
-            u.first_byte_timeout,
-            u.idle_timeout,
-            u.max_idle,
-            u.max_idle_time,
-            u.max_header_bytes,
-        )
-    };
-    plain(a) == plain(b)
 }

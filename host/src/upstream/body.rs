@@ -13,6 +13,7 @@ use super::connection::Expired;
 use super::failure::{BoxError, Failure, FailureKind, Fault, RetrySafety};
 use super::pool::Lease;
 use super::response::Framing;
+use super::shared::Outcome;
 use super::upload::{Step, Upload};
 
 /// The body of a response. `B` is the request body, which may still be on its way.
@@ -101,7 +102,8 @@ where
 
     /// Closes the connection and reports why.
     fn fail(&mut self, fault: Fault) -> Failure {
-        let endpoint = self.rest.take().map(|rest| {
+        let endpoint = self.rest.take().map(|mut rest| {
+            rest.lease.heard(Outcome::Failed(fault.kind));
             let slot = rest.lease.slot();
             if fault.kind.is_upstreams() {
                 slot.count_failure();

@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use super::connection::Connection;
 use super::failure::{FailureKind, Fault};
 use super::pool::{Lease, Slot, Ticket};
+use super::shared::Outcome;
 use super::stream::Stream;
 
 /// How many addresses of a name are tried.
@@ -20,7 +21,20 @@ const MAX_ADDRESSES: usize = 16;
 /// # Errors
 /// `Resolve`, `Connect`, `ConnectTimeout`, or `Deadline` if that came first.
 pub(super) async fn open(slot: &Rc<Slot>, deadline: Option<Instant>) -> Result<Lease, Fault> {
-    let ticket = Ticket::new(slot);
+    let mut ticket = Ticket::new(slot);
+    match connected(slot, deadline).await {
+        Ok(tcp) => {
+            let connection = Connection::new(Stream::Tcp(tcp), Instant::now());
+            Ok(Lease::fresh(connection, ticket))
+        }
+        Err(fault) => {
+            ticket.heard(Outcome::Failed(fault.kind));
+            Err(fault)
+        }
+    }
+}
+
+async fn connected(slot: &Slot, deadline: Option<Instant>) -> Result<TcpStream, Fault> {
     let now = Instant::now();
     let limit = now.checked_add(slot.settings.connect_timeout);
     let (due, kind) = match (limit, deadline) {
@@ -31,23 +45,22 @@ pub(super) async fn open(slot: &Rc<Slot>, deadline: Option<Instant>) -> Result<L
     if deadline.is_some_and(|deadline| deadline <= now) {
         return Err(FailureKind::Deadline.into());
     }
-    let tcp = match due {
+    match due {
         Some(due) => timeout_at(due, connect(slot))
             .await
-            .map_err(|_| Fault::from(kind))??,
-        None => connect(slot).await?,
-    };
-    let connection = Connection::new(Stream::Tcp(tcp), Instant::now());
-    Ok(Lease::fresh(connection, ticket))
+            .map_err(|_| Fault::from(kind))?,
+        None => connect(slot).await,
+    }
 }
 
 async fn connect(slot: &Slot) -> Result<TcpStream, Fault> {
-    if let Some(address) = slot.address {
+    if let Some(address) = slot.member.address() {
         return connect_to(address)
             .await
             .map_err(|error| Fault::with(FailureKind::Connect, error));
     }
-    let found = lookup_host((slot.host.as_str(), slot.port)).await;
+    let endpoint = slot.member.endpoint();
+    let found = lookup_host((endpoint.host.as_str(), endpoint.port)).await;
     let addresses = found.map_err(|error| Fault::with(FailureKind::Resolve, error))?;
     let mut last = Fault::from(FailureKind::Resolve);
     for address in addresses.take(MAX_ADDRESSES) {

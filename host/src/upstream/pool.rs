@@ -2,14 +2,15 @@
 //! are made.
 
 use std::cell::{Cell, RefCell};
-use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use super::connection::Connection;
-use super::settings::{Endpoint, Settings};
+use super::member::Member;
+use super::settings::Settings;
+use super::shared::{Outcome, Shared, Watch};
 
 /// The counters of one endpoint in one worker, as they stood when they were read.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -31,10 +32,9 @@ pub struct EndpointStats {
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) settings: Arc<Settings>,
-    pub(super) host: String,
-    pub(super) port: u16,
-    /// The address, when the host is one.
-    pub(super) address: Option<SocketAddr>,
+    pub(super) member: Arc<Member>,
+    /// Who hears of exchanges; none where nobody wants to.
+    watcher: Option<Arc<Shared>>,
     /// `host:port`, for failures.
     pub(super) label: Arc<str>,
     #[expect(
@@ -59,21 +59,12 @@ pub(super) enum Check {
 }
 
 impl Slot {
-    pub(super) fn new(endpoint: &Endpoint, settings: Arc<Settings>, now: Instant) -> Rc<Self> {
-        let host = endpoint
-            .host
-            .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'));
-        let host = host.unwrap_or(&endpoint.host).to_owned();
+    pub(super) fn new(member: Arc<Member>, shared: &Arc<Shared>, now: Instant) -> Rc<Self> {
         Rc::new(Self {
-            address: host
-                .parse::<IpAddr>()
-                .ok()
-                .map(|ip| SocketAddr::new(ip, endpoint.port)),
-            host,
-            port: endpoint.port,
-            label: endpoint.to_string().into(),
-            settings,
+            label: Arc::clone(member.label()),
+            member,
+            watcher: (shared.watch() == Watch::On).then(|| Arc::clone(shared)),
+            settings: Arc::clone(shared.settings()),
             idle: RefCell::new(Vec::new()),
             swept_at: Cell::new(now),
             connects: Cell::new(0),
@@ -154,7 +145,7 @@ pub(super) enum Origin {
 impl Lease {
     /// The lease of a connection that was just made.
     pub(super) fn fresh(connection: Box<Connection>, ticket: Ticket) -> Self {
-        let slot = &ticket.0;
+        let slot = &ticket.slot;
         slot.connects.set(slot.connects.get() + 1);
         Self {
             connection,
@@ -164,7 +155,12 @@ impl Lease {
     }
 
     pub(super) fn slot(&self) -> &Rc<Slot> {
-        &self.ticket.0
+        &self.ticket.slot
+    }
+
+    /// Reports how the exchange went, where somebody wants to know.
+    pub(super) fn heard(&mut self, outcome: Outcome) {
+        self.ticket.heard(outcome);
     }
 
     /// Ends the exchange and keeps the connection for the next one.
@@ -172,24 +168,62 @@ impl Lease {
         let Self {
             connection, ticket, ..
         } = self;
-        ticket.0.keep(connection);
+        ticket.slot.keep(connection);
     }
 }
 
 /// Counts an exchange as in flight until it is dropped.
 #[derive(Debug)]
-pub(super) struct Ticket(Rc<Slot>);
+pub(super) struct Ticket {
+    slot: Rc<Slot>,
+    report: Option<Report>,
+}
+
+/// What the exchange has yet to report.
+#[derive(Debug)]
+struct Report {
+    began: Instant,
+    heard: bool,
+}
 
 impl Ticket {
     pub(super) fn new(slot: &Rc<Slot>) -> Self {
         slot.in_flight.set(slot.in_flight.get() + 1);
-        Self(Rc::clone(slot))
+        let report = slot.watcher.as_ref().map(|shared| {
+            shared.begun(&slot.member);
+            Report {
+                began: Instant::now(),
+                heard: false,
+            }
+        });
+        Self {
+            slot: Rc::clone(slot),
+            report,
+        }
+    }
+
+    /// Reports how the exchange went, where somebody wants to know.
+    pub(super) fn heard(&mut self, outcome: Outcome) {
+        if let (Some(report), Some(shared)) = (&mut self.report, &self.slot.watcher) {
+            report.heard = true;
+            shared.heard(&self.slot.member, outcome, report.began.elapsed());
+        }
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.0.in_flight.set(self.0.in_flight.get().saturating_sub(1));
+        self.slot
+            .in_flight
+            .set(self.slot.in_flight.get().saturating_sub(1));
+        if let Some(report) = &self.report {
+            if !report.heard {
+                self.heard(Outcome::Abandoned);
+            }
+            if let Some(shared) = &self.slot.watcher {
+                shared.ended(&self.slot.member);
+            }
+        }
     }
 }
 

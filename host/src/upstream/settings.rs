@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The settings of one upstream. They do not change while a [`Cluster`](super::Cluster) lives.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// The upstream's name, for logs and metrics.
     pub name: Arc<str>,
-    /// The servers, used in turn.
-    pub endpoints: Vec<Endpoint>,
+    /// The servers.
+    pub endpoints: Vec<Entry>,
     /// The time for one endpoint to resolve and connect.
     pub connect_timeout: Duration,
     /// The time between the last progress of the request (or an interim response) and the complete head of the
@@ -29,6 +29,27 @@ pub struct Settings {
     pub max_headers: usize,
 }
 
+/// An endpoint as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Entry {
+    /// Where it is.
+    pub endpoint: Endpoint,
+    /// Its share of the exchanges, at least 1.
+    pub weight: u32,
+    /// The zone that it is in.
+    pub zone: Option<Arc<str>>,
+}
+
+impl From<Endpoint> for Entry {
+    fn from(endpoint: Endpoint) -> Self {
+        Self {
+            endpoint,
+            weight: 1,
+            zone: None,
+        }
+    }
+}
+
 /// One server of an upstream.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Endpoint {
@@ -36,6 +57,18 @@ pub struct Endpoint {
     pub host: String,
     /// The TCP port.
     pub port: u16,
+}
+
+impl Endpoint {
+    /// The host without the brackets of an IPv6 address.
+    #[must_use]
+    pub fn bare_host(&self) -> &str {
+        let inner = self
+            .host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'));
+        inner.unwrap_or(&self.host)
+    }
 }
 
 impl fmt::Display for Endpoint {

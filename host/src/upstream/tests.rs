@@ -6,3 +6,5 @@ mod pooling;
 mod script;
 mod timeouts;
 mod uploads;
+
+pub(super) use script::settings;

@@ -16,10 +16,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 use super::super::failure::BoxError;
-use super::super::{Cluster, Endpoint, Failure, RequestHead, ResponseBody, Settings};
+use super::super::{Aim, Cluster, Endpoint, Failure, RequestHead, ResponseBody, Settings, Shared};
 
 /// Settings of the tests; a minute for everything, so that only a test of that time meets it.
-pub(super) fn settings(ports: &[u16]) -> Settings {
+pub(in super::super) fn settings(ports: &[u16]) -> Settings {
     Settings {
         name: "test".into(),
         endpoints: ports
@@ -28,6 +28,7 @@ pub(super) fn settings(ports: &[u16]) -> Settings {
                 host: "127.0.0.1".to_owned(),
                 port,
             })
+            .map(Into::into)
             .collect(),
         connect_timeout: Duration::from_secs(60),
         first_byte_timeout: Duration::from_secs(60),
@@ -40,7 +41,7 @@ pub(super) fn settings(ports: &[u16]) -> Settings {
 }
 
 pub(super) fn cluster(settings: Settings) -> Rc<Cluster> {
-    Cluster::new(Arc::new(settings))
+    Cluster::new(Shared::new(Arc::new(settings), None))
 }
 
 /// A listener on a free port.
@@ -198,7 +199,7 @@ where
         authority: "test",
         headers: &headers,
     };
-    cluster.send(head, body, None).await
+    cluster.send(head, body, None, Aim::default()).await
 }
 
 pub(super) async fn get(cluster: &Rc<Cluster>) -> Result<Response<ResponseBody<Empty<Bytes>>>, Failure> {
@@ -231,5 +232,5 @@ pub(super) async fn get_text(cluster: &Rc<Cluster>) -> Result<String, Failure> {
 
 /// The counters of the first endpoint.
 pub(super) fn stats(cluster: &Cluster) -> super::super::EndpointStats {
-    cluster.stats().next().unwrap().1
+    cluster.stats()[0].1
 }
