@@ -16,4 +16,5 @@ pub mod forwarded;
 pub mod host;
 pub mod path;
 pub mod problem;
+pub mod statuses;
 pub mod survey;

@@ -8,6 +8,7 @@
 //! what is stored.
 
 mod body;
+mod breaker;
 mod chunked;
 mod cluster;
 mod connect;
@@ -15,8 +16,11 @@ mod connection;
 mod exchange;
 mod failure;
 mod fields;
+mod health;
+mod limits;
 mod lineup;
 mod member;
+mod outlier;
 mod pool;
 mod request;
 mod response;
@@ -28,10 +32,16 @@ mod trailers;
 mod upload;
 
 pub use body::ResponseBody;
+pub use breaker::{
+    Breaker, BreakerRules, BreakerState, Cause, Passage, Pauses, Refused, Transition, Verdict,
+};
 pub use cluster::{Cluster, Until};
 pub use failure::{BodyLength, Failure, FailureKind, RetrySafety};
+pub use health::{Change, Checked, HealthRules, HttpProbe, Probe, Standing, Thresholds};
+pub use limits::{InUse, Limit, LimitRules, Limits, Permit};
 pub use lineup::{Aim, Tried};
 pub use member::{Mark, Member};
+pub use outlier::{Judgement, OutlierRules, Record, Sign};
 pub use pool::EndpointStats;
 pub use request::RequestHead;
 pub use settings::{Endpoint, Entry, Settings};
