@@ -1,6 +1,7 @@
 //! The composition root: from a configuration file to running workers, and from one generation to the
 //! next without a request noticing. Everything below knows nothing of generations.
 
+mod affinity;
 mod aside;
 mod candidate;
 mod control;
@@ -10,6 +11,7 @@ mod files;
 mod forward;
 mod generation;
 mod intake;
+mod keepers;
 mod record;
 mod routers;
 mod routes;

@@ -3,12 +3,14 @@
 
 mod body;
 mod connection;
+mod kept;
 mod listen;
 mod unparsed;
 mod watched;
 
 pub use self::body::{ClientBody, ClientBodyError, RequestBody};
 pub use self::connection::{Conn, Phase, Times};
+pub use self::kept::Kept;
 pub use self::listen::{BindError, Listening, Socket, bind, bind_beside};
 pub use self::unparsed::Unparsed;
 pub use self::watched::Watched;

@@ -7,8 +7,11 @@
 //! response fields are slices of the buffer in, so a field that is kept for long keeps up to 8 KiB alive: copy
 //! what is stored.
 
+mod balance;
 mod body;
 mod breaker;
+mod budget;
+mod care;
 mod chunked;
 mod cluster;
 mod connect;
@@ -31,10 +34,13 @@ mod timer;
 mod trailers;
 mod upload;
 
+pub use balance::{Policy, SlowStart, hash, mix};
 pub use body::ResponseBody;
 pub use breaker::{
     Breaker, BreakerRules, BreakerState, Cause, Passage, Pauses, Refused, Transition, Verdict,
 };
+pub use budget::{Budget, BudgetRule};
+pub use care::{BreakerPlan, Care, CareRules, Guard, PROBES_AT_ONCE, Scope, Ward, look_after};
 pub use cluster::{Cluster, Until};
 pub use failure::{BodyLength, Failure, FailureKind, RetrySafety};
 pub use health::{Change, Checked, HealthRules, HttpProbe, Probe, Standing, Thresholds};

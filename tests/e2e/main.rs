@@ -9,6 +9,8 @@
 )]
 
 mod admin;
+mod balance;
+mod care;
 mod commands;
 mod config;
 mod conformance;
@@ -18,4 +20,5 @@ mod faults;
 mod hooks;
 mod http;
 mod plugins;
+mod recourse;
 mod reload;

@@ -2,6 +2,7 @@
 //!
 //! It refuses to know how the file looked, except for the place of each part.
 
+mod mirror;
 mod pipeline;
 mod upstream;
 
@@ -18,8 +19,15 @@ use super::origin::Origin;
 use super::plugin_config::PluginConfig;
 use crate::route::Rule;
 
+pub use mirror::Mirror;
 pub use pipeline::{Element, Step};
-pub use upstream::{Endpoint, Upstream};
+pub use upstream::{
+    Balance, Condition, Endpoint, Fallback, HashOn, Listed, Policy, Recourse, Retries, RetryBudget, SameSite,
+    SlowStart, Source, StaticAnswer, Sticky, Upstream,
+};
+pub use upstream::{
+    Breaker, BreakerScope, Care, HealthCheck, HealthProbe, HttpCheck, Outlier, UpstreamLimits,
+};
 
 /// A whole configuration that passed every check.
 #[derive(Debug)]
@@ -53,6 +61,8 @@ pub struct Gateway {
     pub admin: Option<SocketAddr>,
     /// `workers`: number of worker threads, 1 to 1024; absent = one per core.
     pub workers: Option<usize>,
+    /// `zone`: where the gateway is.
+    pub zone: Option<Arc<str>>,
     /// `shutdown-timeout`: how long exchanges in flight may take at shutdown, default 30 s.
     pub shutdown_timeout: Duration,
     /// `[gateway.log]`.
@@ -261,6 +271,10 @@ pub struct Route {
     pub inherit: bool,
     /// `upstream`.
     pub target: Target,
+    /// `retries`, in place of the upstream's.
+    pub retries: Option<Retries>,
+    /// `mirror`.
+    pub mirror: Option<Mirror>,
     /// `timeout` of the whole exchange; absent = no bound.
     pub timeout: Option<Duration>,
     /// `max-body`: a request body in bytes; absent = the listener's limit.
@@ -286,6 +300,8 @@ impl fmt::Debug for Route {
             .field("pipeline", &self.pipeline)
             .field("inherit", &self.inherit)
             .field("target", &self.target)
+            .field("retries", &self.retries)
+            .field("mirror", &self.mirror)
             .field("timeout", &self.timeout)
             .field("max_body", &self.max_body)
             .field("origin", &self.origin)

@@ -7,12 +7,14 @@ use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::LocalSet;
 use tokio::time::Instant;
 
 use super::aside::Aside;
 use super::candidate::Candidate;
 use super::files::Files;
 use super::generation::Generation;
+use super::keepers::Keepers;
 use super::sockets::{Opened, Sockets};
 use super::worker::{self, Adoption, Command};
 use super::{Options, StartError, Started, Stop};
@@ -52,7 +54,8 @@ pub(super) fn main(
             return;
         }
     };
-    runtime.block_on(async {
+    // Upstreams are looked after by tasks that stay on this thread.
+    LocalSet::new().block_on(&runtime, async {
         match Control::start(options, telemetry).await {
             Ok((control, started)) => {
                 drop(ready.send(Ok(started)));
@@ -79,6 +82,7 @@ struct Control {
     registry: Option<Registry>,
     workers: Vec<Worker>,
     generation: Arc<Generation>,
+    keepers: Keepers,
     /// Generations that workers may still use: the last to let go of one has to take it apart, and should not be a worker.
     retired: Vec<Arc<Generation>>,
     sockets: Sockets,
@@ -156,6 +160,7 @@ impl Control {
             aside,
             files: Some(files),
             generation: Arc::clone(&candidate.generation),
+            keepers: Keepers::default(),
             retired: Vec::new(),
             telemetry,
             stores,
@@ -366,6 +371,7 @@ impl Control {
                 tracing::error!("a worker has not gone over to the new configuration yet");
             }
         }
+        self.keepers.follow(&generation.upstreams);
         let config = &generation.config;
         // Sets: with 10,000 routes a search for each would take seconds.
         let routes: HashSet<&str> = config.routes.iter().map(|r| &*r.name).chain([""]).collect();
@@ -388,6 +394,7 @@ impl Control {
             generation: generation.number,
             config: Arc::clone(&generation.config),
             slots: generation.slots.clone(),
+            upstreams: generation.upstreams.clone(),
             addresses: self.sockets.addresses(),
         });
         self.board.reloaded(ReloadOutcome::now("applied", None));

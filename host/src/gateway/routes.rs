@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::forward::{Mirroring, Onward};
 use super::generation::Generation;
 use crate::config::{Step, Target};
 use crate::pipeline::{Pipeline, Stage};
@@ -25,6 +26,8 @@ pub(super) struct RouteView {
     pub timeout: Option<Duration>,
     /// Bytes of a request body.
     pub max_body: u64,
+    /// What it says of requests to upstreams.
+    pub onward: Onward,
     /// This worker's counters.
     pub stats: Arc<RouteStats>,
 }
@@ -123,6 +126,10 @@ impl Maker {
             },
             timeout: route.timeout,
             max_body: route.max_body.unwrap_or(listener_limit),
+            onward: Onward {
+                retries: route.retries.clone().map(Rc::new),
+                mirror: route.mirror.clone().map(|rules| Rc::new(Mirroring::new(rules))),
+            },
             stats: self.telemetry.route(self.worker, &route.name),
         })
     }
@@ -138,6 +145,7 @@ impl Maker {
             upstream: None,
             timeout: None,
             max_body: limit.map_or(0, |listener| listener.limits.body),
+            onward: Onward::default(),
             stats: self.telemetry.route(self.worker, ""),
         }
     }

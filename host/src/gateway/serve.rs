@@ -128,7 +128,7 @@ async fn exchange(client: &Client, ending: &mut Ending, incoming: Incoming) -> R
     let Some(route) = ending.route() else {
         return Err(Stop::Fail(Box::new(Problem::new(ErrorKind::NoRoute))));
     };
-    let (max_body, target) = (route.max_body, route.upstream);
+    let (max_body, target, onward) = (route.max_body, route.upstream, route.onward.clone());
     let run = ending.run();
     if !run.is_bare() {
         run.request_heads().await?;
@@ -153,7 +153,7 @@ async fn exchange(client: &Client, ending: &mut Ending, incoming: Incoming) -> R
     }
     let chosen = run.x().upstream.or(target);
     match chosen {
-        Some(upstream) => forward(ending, upstream, body).await,
+        Some(upstream) => forward(ending, upstream, body, onward).await,
         None => {
             let whole = run.whole_request(body).await?;
             let reply = run.respond(whole).await?;

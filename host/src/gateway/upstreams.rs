@@ -1,10 +1,12 @@
 //! From upstreams of the configuration to what all workers share of them. It refuses to know workers and connections.
 
+mod care;
+
 use std::sync::Arc;
 
 use super::generation::Generation;
-use crate::config::{Config, Upstream};
-use crate::upstream::{Endpoint, Entry, Settings, Shared};
+use crate::config::{self, Config, Listed, Source, Upstream};
+use crate::upstream::{Endpoint, Entry, Policy, Settings, Shared, SlowStart};
 
 /// Response fields that an upstream may send.
 const MAX_RESPONSE_FIELDS: usize = 200;
@@ -19,7 +21,7 @@ pub(super) fn shared(config: &Config, before: Option<&Generation>) -> Vec<Arc<Sh
             .find(|shared| &*shared.settings().name == name)
     };
     let make = |upstream: &Upstream| {
-        let settings = settings(upstream);
+        let settings = settings(upstream, config.gateway.zone.as_ref());
         match known(&upstream.name) {
             Some(same) if **same.settings() == settings => Arc::clone(same),
             other => Shared::new(Arc::new(settings), other.map(|other| &**other)),
@@ -28,18 +30,32 @@ pub(super) fn shared(config: &Config, before: Option<&Generation>) -> Vec<Arc<Sh
     config.upstreams.iter().map(make).collect()
 }
 
-fn settings(config: &Upstream) -> Settings {
-    let entry = |endpoint: &crate::config::Endpoint| Entry {
-        endpoint: Endpoint {
-            host: endpoint.host.clone(),
-            port: endpoint.port,
-        },
-        weight: 1,
-        zone: None,
+fn settings(config: &Upstream, zone: Option<&Arc<str>>) -> Settings {
+    let entry = |listed: &Listed| {
+        Some(Entry {
+            endpoint: match &listed.source {
+                Source::Address(endpoint) => Endpoint {
+                    host: endpoint.host.clone(),
+                    port: endpoint.port,
+                },
+                Source::Srv(_) => return None,
+            },
+            weight: listed.weight,
+            zone: listed.zone.clone(),
+        })
     };
     Settings {
         name: Arc::clone(&config.name),
-        endpoints: config.endpoints.iter().map(entry).collect(),
+        endpoints: config.endpoints.iter().filter_map(entry).collect(),
+        policy: policy(&config.balance.policy),
+        slow_start: config.balance.slow_start.map(|slow| SlowStart {
+            window: slow.window,
+            aggression_percent: slow.aggression,
+            least_percent: slow.min_weight,
+        }),
+        panic_percent: config.balance.panic_threshold,
+        zone: zone.cloned(),
+        care: care::rules(&config.care),
         connect_timeout: config.connect_timeout,
         first_byte_timeout: config.first_byte_timeout,
         idle_timeout: config.idle_timeout,
@@ -47,5 +63,16 @@ fn settings(config: &Upstream) -> Settings {
         max_idle_time: config.max_idle_time,
         max_header_bytes: config.max_header_bytes,
         max_headers: MAX_RESPONSE_FIELDS,
+    }
+}
+
+fn policy(config: &config::Policy) -> Policy {
+    match config {
+        config::Policy::RoundRobin => Policy::RoundRobin,
+        config::Policy::Random => Policy::Random,
+        config::Policy::LeastRequest => Policy::LeastRequest,
+        config::Policy::PeakEwma { decay } => Policy::PeakEwma(*decay),
+        config::Policy::RingHash(_) => Policy::RingHash,
+        config::Policy::Maglev(_) => Policy::Maglev,
     }
 }

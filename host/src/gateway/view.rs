@@ -6,9 +6,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::affinity::Affinity;
 use super::generation::Generation;
 use super::intake::Door;
 use super::routes::{Maker, RouteView, Routes};
+use crate::config::{Recourse, Upstream};
 use crate::exchange::Names;
 use crate::net::Times;
 use crate::pipeline::{Pipeline, Stage};
@@ -71,6 +73,10 @@ pub(super) struct UpstreamView {
     pub cluster: Rc<Cluster>,
     /// This worker's counters.
     pub stats: Arc<UpstreamStats>,
+    /// What is done about tries that fail, where something is.
+    pub recourse: Option<Rc<Recourse>>,
+    /// What ties requests to endpoints, where something does.
+    pub affinity: Option<Box<Affinity>>,
 }
 
 /// What a view is made with.
@@ -92,7 +98,10 @@ impl View {
     #[must_use]
     pub(super) fn new(generation: Arc<Generation>, mut parts: Parts<'_>) -> Rc<Self> {
         let config = Arc::clone(&generation.config);
-        let upstreams: Vec<_> = generation.upstreams.iter().map(|u| upstream(u, &parts)).collect();
+        let upstreams = generation.upstreams.iter().zip(&config.upstreams);
+        let upstreams: Vec<_> = upstreams
+            .map(|(shared, config)| upstream(shared, config, &parts))
+            .collect();
         let names = Names {
             upstreams: upstreams.iter().map(|u| Arc::from(&*u.name)).collect(),
         };
@@ -199,7 +208,7 @@ fn pool(slot: &Slot, parts: &mut Parts<'_>) -> Option<Rc<Pool>> {
     })
 }
 
-fn upstream(shared: &Arc<Shared>, parts: &Parts<'_>) -> UpstreamView {
+fn upstream(shared: &Arc<Shared>, config: &Upstream, parts: &Parts<'_>) -> UpstreamView {
     let kept = parts.before.and_then(|view| {
         let mut upstreams = view.upstreams.iter();
         upstreams.find(|upstream| Arc::ptr_eq(upstream.cluster.shared(), shared))
@@ -212,5 +221,9 @@ fn upstream(shared: &Arc<Shared>, parts: &Parts<'_>) -> UpstreamView {
             |kept| Rc::clone(&kept.cluster),
         ),
         stats: parts.telemetry.upstream(parts.worker, name),
+        recourse: Some(&config.recourse)
+            .filter(|recourse| **recourse != Recourse::default())
+            .map(|recourse| Rc::new(recourse.clone())),
+        affinity: Affinity::of(config),
     }
 }

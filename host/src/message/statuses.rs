@@ -37,9 +37,9 @@ impl Statuses {
     }
 }
 
-impl FromIterator<u16> for Statuses {
-    fn from_iter<T: IntoIterator<Item = u16>>(statuses: T) -> Self {
-        Self(statuses.into_iter().map(|status| status..=status).collect())
+impl From<RangeInclusive<u16>> for Statuses {
+    fn from(range: RangeInclusive<u16>) -> Self {
+        Self(vec![range])
     }
 }
 
@@ -104,9 +104,9 @@ mod tests {
 
     #[test]
     fn sets_are_added() {
-        let set = Statuses::from_iter([500, 502]).with("4xx".parse().unwrap());
-        assert_eq!(set.to_string(), "500, 502, 400-499");
-        assert!(set.contains(StatusCode::NOT_FOUND) && !set.contains(StatusCode::NOT_IMPLEMENTED));
+        let set = Statuses::from(500..=502).with("4xx".parse().unwrap());
+        assert_eq!(set.to_string(), "500-502, 400-499");
+        assert!(set.contains(StatusCode::NOT_FOUND) && !set.contains(StatusCode::SERVICE_UNAVAILABLE));
         assert!(!set.is_empty() && Statuses::default().is_empty());
     }
 

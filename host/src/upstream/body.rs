@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use super::care::Pass;
 use super::chunked::{Decoded, Decoder};
 use super::connection::Expired;
 use super::failure::{BoxError, Failure, FailureKind, Fault, RetrySafety};
@@ -98,6 +99,13 @@ where
     /// The endpoint that answered, as `host:port`.
     pub fn endpoint(&self) -> &Arc<str> {
         &self.endpoint
+    }
+
+    /// Keeps the permission for the exchange as long as the upstream is at it.
+    pub(super) fn hold(&mut self, pass: Pass) {
+        if let Some(rest) = &mut self.rest {
+            rest.lease.hold(Box::new(pass));
+        }
     }
 
     /// Closes the connection and reports why.

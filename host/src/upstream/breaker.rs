@@ -34,6 +34,25 @@ pub struct BreakerRules {
     pub pauses: Pauses,
 }
 
+impl BreakerRules {
+    fn row(&self, in_a_row: u32) -> Option<Cause> {
+        (in_a_row >= self.consecutive?).then_some(Cause::Consecutive)
+    }
+
+    fn ratio(&self, counts: Counts) -> Option<Cause> {
+        if counts.all < u64::from(self.min_requests.max(1)) {
+            return None;
+        }
+        let reached = |part: u64, percent: Option<u32>| {
+            percent.is_some_and(|percent| part * 100 >= counts.all * u64::from(percent))
+        };
+        if reached(counts.failed, self.error_percent) {
+            return Some(Cause::ErrorRatio);
+        }
+        reached(counts.slow, self.slow_percent).then_some(Cause::SlowRatio)
+    }
+}
+
 /// How an exchange ended, for a breaker and for the ejection of outliers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -60,6 +79,14 @@ pub enum Passage {
 pub struct Refused {
     /// When it may be worth asking again.
     pub retry_after: Duration,
+}
+
+impl Refused {
+    fn after(ms: u64) -> Self {
+        Self {
+            retry_after: Duration::from_millis(ms),
+        }
+    }
 }
 
 /// What made a breaker open.
@@ -114,6 +141,15 @@ impl BreakerState {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Closed, Self::Open, Self::HalfOpen];
 
+    /// Its place in [`Self::ALL`].
+    const fn place(self) -> usize {
+        match self {
+            Self::Closed => 0,
+            Self::Open => 1,
+            Self::HalfOpen => 2,
+        }
+    }
+
     /// One word for metrics and status.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -125,35 +161,19 @@ impl BreakerState {
     }
 }
 
-/// One breaker. Times are milliseconds of [`clock::monotonic_ns`](crate::clock::monotonic_ns).
-#[derive(Debug)]
+/// One breaker, closed at first. It keeps no rules, for a reload may change them. Times are milliseconds of
+/// [`clock::monotonic_ns`](crate::clock::monotonic_ns).
+#[derive(Debug, Default)]
 pub struct Breaker {
-    rules: BreakerRules,
     /// A packed [`State`].
     state: AtomicU64,
     in_a_row: AtomicU32,
-    window: Option<Window>,
+    window: Window,
+    /// Transitions to each of [`BreakerState::ALL`].
+    transitions: [AtomicU64; BreakerState::ALL.len()],
 }
 
 impl Breaker {
-    /// A closed breaker.
-    #[must_use]
-    pub fn new(rules: BreakerRules) -> Self {
-        let ratios = rules.error_percent.is_some() || rules.slow_percent.is_some();
-        Self {
-            window: ratios.then(|| Window::new(rules.window)),
-            rules,
-            state: AtomicU64::new(State::START.pack()),
-            in_a_row: AtomicU32::new(0),
-        }
-    }
-
-    /// What it goes by.
-    #[must_use]
-    pub fn rules(&self) -> &BreakerRules {
-        &self.rules
-    }
-
     /// What it does now: an open one whose time is over counts as half-open.
     #[must_use]
     pub fn state(&self, now_ms: u64) -> BreakerState {
@@ -164,32 +184,48 @@ impl Breaker {
         }
     }
 
-    /// Whether [`Breaker::admit`] would let an exchange through now.
+    /// How often it went to `state`.
     #[must_use]
-    pub fn would_admit(&self, now_ms: impl FnOnce() -> u64) -> bool {
+    pub fn transitions(&self, state: BreakerState) -> u64 {
+        let count = self.transitions.get(state.place());
+        count.map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
+    /// Whether [`Breaker::admit`] would let an exchange through now.
+    ///
+    /// # Errors
+    /// [`Refused`] if not.
+    pub fn ask(&self, rules: &BreakerRules, now_ms: impl FnOnce() -> u64) -> Result<(), Refused> {
         let state = State::unpack(self.state.load(Ordering::Relaxed));
         if state.phase == Phase::Closed {
-            return true;
+            return Ok(());
         }
-        let (_, reply) = state.on(Event::Arrival, now_ms(), &self.rules.pauses);
-        !matches!(reply, Reply::Refused(_))
+        match state.on(Event::Arrival, now_ms(), &rules.pauses) {
+            (_, Reply::Refused(ms)) => Err(Refused::after(ms)),
+            _ => Ok(()),
+        }
     }
 
     /// Asks for an exchange, which must then come to [`Breaker::ended`]. The transition is given to the one who caused it.
     ///
     /// # Errors
     /// [`Refused`] while it is open, and half-open with its quota used up.
-    pub fn admit(&self, now_ms: impl FnOnce() -> u64) -> Result<(Passage, Option<Transition>), Refused> {
+    pub fn admit(
+        &self,
+        rules: &BreakerRules,
+        now_ms: impl FnOnce() -> u64,
+    ) -> Result<(Passage, Option<Transition>), Refused> {
         if State::unpack(self.state.load(Ordering::Relaxed)).phase == Phase::Closed {
             return Ok((Passage::Free, None));
         }
-        let (before, _, reply) = self.step(Event::Arrival, now_ms());
+        let (before, _, reply) = self.step(Event::Arrival, rules, now_ms());
         match reply {
-            Reply::Refused(ms) => Err(Refused {
-                retry_after: Duration::from_millis(ms),
-            }),
+            Reply::Refused(ms) => Err(Refused::after(ms)),
             Reply::Trial(era) => {
                 let first = matches!(before.phase, Phase::Open { .. });
+                if first {
+                    self.went_to(BreakerState::HalfOpen);
+                }
                 Ok((Passage::Trial(era), first.then_some(Transition::HalfOpened)))
             }
             Reply::Pass | Reply::Nothing => Ok((Passage::Free, None)),
@@ -203,9 +239,10 @@ impl Breaker {
         passage: Passage,
         verdict: Verdict,
         took: Duration,
+        rules: &BreakerRules,
         now_ms: impl FnOnce() -> u64,
     ) -> Option<Transition> {
-        let slow = self.rules.slow_percent.is_some() && took >= self.rules.slow_after;
+        let slow = rules.slow_percent.is_some() && took >= rules.slow_after;
         let outcome = Counts {
             all: 1,
             failed: u64::from(verdict == Verdict::Failed),
@@ -213,7 +250,7 @@ impl Breaker {
         };
         match passage {
             Passage::Free if verdict == Verdict::Void => None,
-            Passage::Free => self.count(outcome, now_ms),
+            Passage::Free => self.count(outcome, rules, now_ms),
             Passage::Trial(era) => {
                 let outcome = match verdict {
                     Verdict::Void => Trial::Withdrawn,
@@ -222,19 +259,24 @@ impl Breaker {
                     Verdict::Passed => Trial::Passed,
                 };
                 let now_ms = now_ms();
-                let (before, after, _) = self.step(Event::Trial(era, outcome), now_ms);
+                let (before, after, _) = self.step(Event::Trial(era, outcome), rules, now_ms);
                 self.transition(before, after, Cause::Trial, now_ms)
             }
         }
     }
 
     /// Counts an exchange that went through while the breaker was closed.
-    fn count(&self, outcome: Counts, now_ms: impl FnOnce() -> u64) -> Option<Transition> {
+    fn count(
+        &self,
+        outcome: Counts,
+        rules: &BreakerRules,
+        now_ms: impl FnOnce() -> u64,
+    ) -> Option<Transition> {
         if State::unpack(self.state.load(Ordering::Relaxed)).phase != Phase::Closed {
             return None;
         }
         let failed = outcome.failed > 0;
-        let in_a_row = match &self.rules.consecutive {
+        let in_a_row = match &rules.consecutive {
             None => 0,
             Some(_) if failed => self.in_a_row.fetch_add(1, Ordering::Relaxed).saturating_add(1),
             Some(_) => {
@@ -244,47 +286,30 @@ impl Breaker {
                 0
             }
         };
-        let Some(window) = &self.window else {
-            let cause = self.row(in_a_row)?;
-            return self.trip(cause, now_ms());
-        };
-        let now_ms = now_ms();
-        window.add(outcome, now_ms);
+        if rules.error_percent.is_none() && rules.slow_percent.is_none() {
+            let cause = rules.row(in_a_row)?;
+            return self.trip(cause, rules, now_ms());
+        }
+        let (now_ms, step) = (now_ms(), window::step(rules.window));
+        self.window.add(outcome, step, now_ms);
         if outcome.failed + outcome.slow == 0 {
             return None;
         }
-        let ratio = self.ratio(window.sum(now_ms));
-        let cause = ratio.or_else(|| self.row(in_a_row))?;
-        self.trip(cause, now_ms)
+        let ratio = rules.ratio(self.window.sum(step, now_ms));
+        let cause = ratio.or_else(|| rules.row(in_a_row))?;
+        self.trip(cause, rules, now_ms)
     }
 
-    fn row(&self, in_a_row: u32) -> Option<Cause> {
-        (in_a_row >= self.rules.consecutive?).then_some(Cause::Consecutive)
-    }
-
-    fn ratio(&self, counts: Counts) -> Option<Cause> {
-        if counts.all < u64::from(self.rules.min_requests.max(1)) {
-            return None;
-        }
-        let reached = |part: u64, percent: Option<u32>| {
-            percent.is_some_and(|percent| part * 100 >= counts.all * u64::from(percent))
-        };
-        if reached(counts.failed, self.rules.error_percent) {
-            return Some(Cause::ErrorRatio);
-        }
-        reached(counts.slow, self.rules.slow_percent).then_some(Cause::SlowRatio)
-    }
-
-    fn trip(&self, cause: Cause, now_ms: u64) -> Option<Transition> {
-        let (before, after, _) = self.step(Event::Trip, now_ms);
+    fn trip(&self, cause: Cause, rules: &BreakerRules, now_ms: u64) -> Option<Transition> {
+        let (before, after, _) = self.step(Event::Trip, rules, now_ms);
         self.transition(before, after, cause, now_ms)
     }
 
-    fn step(&self, event: Event, now_ms: u64) -> (State, State, Reply) {
+    fn step(&self, event: Event, rules: &BreakerRules, now_ms: u64) -> (State, State, Reply) {
         let mut word = self.state.load(Ordering::Relaxed);
         loop {
             let before = State::unpack(word);
-            let (after, reply) = before.on(event, now_ms, &self.rules.pauses);
+            let (after, reply) = before.on(event, now_ms, &rules.pauses);
             if before == after {
                 return (before, after, reply);
             }
@@ -300,18 +325,24 @@ impl Breaker {
 
     /// What a step changed for others to know. What was counted before says nothing any more.
     fn transition(&self, before: State, after: State, cause: Cause, now_ms: u64) -> Option<Transition> {
-        let transition = match (before.phase, after.phase) {
+        let (transition, state) = match (before.phase, after.phase) {
             (Phase::Closed | Phase::HalfOpen { .. }, Phase::Open { until_ms }) => {
-                Transition::Opened(cause, Duration::from_millis(until_ms.saturating_sub(now_ms)))
+                let pause = Duration::from_millis(until_ms.saturating_sub(now_ms));
+                (Transition::Opened(cause, pause), BreakerState::Open)
             }
-            (Phase::HalfOpen { .. }, Phase::Closed) => Transition::Closed,
+            (Phase::HalfOpen { .. }, Phase::Closed) => (Transition::Closed, BreakerState::Closed),
             _ => return None,
         };
+        self.went_to(state);
         self.in_a_row.store(0, Ordering::Relaxed);
-        if let Some(window) = &self.window {
-            window.clear();
-        }
+        self.window.clear();
         Some(transition)
+    }
+
+    fn went_to(&self, state: BreakerState) {
+        if let Some(count) = self.transitions.get(state.place()) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 

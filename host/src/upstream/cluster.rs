@@ -12,6 +12,7 @@ use http_body::Body;
 use tokio::time::Instant;
 
 use super::body::ResponseBody;
+use super::care::Guard;
 use super::connect;
 use super::exchange::Await;
 use super::failure::{BoxError, Failure, FailureKind, Fault, RetrySafety};
@@ -39,7 +40,7 @@ impl From<Option<Instant>> for Until {
 
 impl Until {
     /// What comes first while there is no head.
-    fn first(self) -> Option<Instant> {
+    pub(super) fn first(self) -> Option<Instant> {
         match (self.end, self.head) {
             (Some(end), Some(head)) => Some(end.min(head)),
             (end, head) => end.or(head),
@@ -111,6 +112,8 @@ impl Cluster {
 
     /// Sends a request and waits for the head of its response; interim responses are dropped.
     ///
+    /// Where the upstream has limits or a circuit breaker, they are asked first.
+    ///
     /// If the endpoint that is chosen cannot be connected, the others are tried, each once. A request that has no body
     /// and an idempotent method is sent a second time, on a new connection, if a kept one turns out to be closed
     /// (RFC 9112 section 9.3.1). The rest of the body is sent while the response's body is polled.
@@ -129,9 +132,26 @@ impl Cluster {
         B: Body<Data = Bytes> + Unpin,
         B::Error: Into<BoxError>,
     {
+        match self.shared.guard() {
+            Guard::Off => self.carry(head, body, until.into(), aim).await,
+            Guard::On => Box::pin(self.send_guarded(head, body, until.into(), aim)).await,
+        }
+    }
+
+    /// [`Cluster::send`] without asking anybody.
+    pub(super) async fn carry<B>(
+        self: &Rc<Self>,
+        head: RequestHead<'_>,
+        body: B,
+        until: Until,
+        aim: Aim<'_>,
+    ) -> Result<Response<ResponseBody<B>>, Failure>
+    where
+        B: Body<Data = Bytes> + Unpin,
+        B::Error: Into<BoxError>,
+    {
         head.check()
             .map_err(|why| Fault::from(FailureKind::Unsendable(why)).at(RetrySafety::Unsent, None))?;
-        let until = until.into();
         if until.end.is_some_and(|end| end <= Instant::now()) {
             return Err(Fault::from(FailureKind::Deadline).at(RetrySafety::Unsent, None));
         }
@@ -178,7 +198,7 @@ impl Cluster {
                 }
                 return Err(fault.unanswered(head.method, slot.label.clone()));
             }
-            drop(lease);
+            lease.renew();
             // Where one kept connection was closed, others are likely to be.
             slot.sweep(Instant::now());
             upload.rewind();
@@ -190,7 +210,11 @@ impl Cluster {
     fn choose(&self, aim: Aim<'_>) -> Option<Rc<Slot>> {
         let mut lineup = self.lineup.borrow_mut();
         lineup.follow(&self.shared);
-        lineup.choose(aim)
+        let slot = lineup.choose(aim);
+        match self.shared.guard() {
+            Guard::Off => slot,
+            Guard::On => admitted(&mut lineup, slot?, aim),
+        }
     }
 
     /// Opens a connection to `slot` or, if that fails, uses one of the others.
@@ -222,7 +246,12 @@ impl Cluster {
             };
             slot = match self.choose(others) {
                 Some(next) if !over && !tried.has(&next.member) => next,
-                _ => return Err(failure),
+                other => {
+                    if let Some(unused) = other {
+                        unused.dismiss();
+                    }
+                    return Err(failure);
+                }
             };
             if let Some(lease) = slot.reuse(check) {
                 tried.add(&slot.member);
@@ -235,4 +264,20 @@ impl Cluster {
     pub(super) fn slot(&self, index: usize) -> Rc<Slot> {
         Rc::clone(&self.lineup.borrow().slots()[index])
     }
+}
+
+/// The first of the endpoints, from `slot` on, whose breaker lets an exchange through.
+fn admitted(lineup: &mut Lineup, mut slot: Rc<Slot>, aim: Aim<'_>) -> Option<Rc<Slot>> {
+    let avoid = aim.tried.map(Tried::clone).unwrap_or_default();
+    for _ in 0..=lineup.slots().len() {
+        if slot.admit().is_ok() {
+            return Some(slot);
+        }
+        avoid.add(&slot.member);
+        slot = lineup.choose(Aim {
+            tried: Some(&avoid),
+            ..aim
+        })?;
+    }
+    None
 }

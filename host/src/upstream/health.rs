@@ -1,5 +1,7 @@
 //! Active health checks: what the results of checks make of an endpoint. It refuses to know how a check is made.
 
+pub(super) mod probe;
+
 use std::time::Duration;
 
 use crate::message::statuses::Statuses;

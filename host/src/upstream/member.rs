@@ -4,7 +4,10 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
+use super::balance::{Peak, Policy, hash};
+use super::care::Ward;
 use super::settings::Endpoint;
 use crate::clock;
 
@@ -20,7 +23,8 @@ pub enum Mark {
 }
 
 impl Mark {
-    const ALL: [Self; 3] = [Self::Unhealthy, Self::Ejected, Self::Open];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Unhealthy, Self::Ejected, Self::Open];
 
     const fn bit(self) -> u32 {
         match self {
@@ -47,6 +51,9 @@ pub struct Member {
     endpoint: Endpoint,
     address: Option<SocketAddr>,
     label: Arc<str>,
+    id: u64,
+    peak: Peak,
+    ward: Ward,
     marks: AtomicU32,
     in_flight: AtomicUsize,
     since_ns: AtomicU64,
@@ -66,7 +73,10 @@ impl Member {
         let label = address.map_or_else(|| endpoint.to_string(), |address| address.to_string());
         Self {
             address: address.or_else(own),
+            id: hash(label.as_bytes()),
             label: label.into(),
+            peak: Peak::default(),
+            ward: Ward::default(),
             endpoint,
             marks: AtomicU32::new(0),
             in_flight: AtomicUsize::new(0),
@@ -90,6 +100,34 @@ impl Member {
     #[must_use]
     pub fn label(&self) -> &Arc<str> {
         &self.label
+    }
+
+    /// A number for its label, the same in every gateway.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// What one more exchange has to expect, in nanoseconds; 0 where nobody measures.
+    pub(super) fn cost(&self, now_ns: u64, policy: Policy) -> f64 {
+        let Policy::PeakEwma(decay) = policy else {
+            return 0.0;
+        };
+        let in_flight = u32::try_from(self.in_flight()).unwrap_or(u32::MAX);
+        self.peak.cost(f64::from(in_flight), now_ns, decay)
+    }
+
+    /// An exchange took this long to its head.
+    pub(super) fn took(&self, took: Duration, policy: Policy) {
+        if let Policy::PeakEwma(decay) = policy {
+            self.peak.observe(took, clock::monotonic_ns(), decay);
+        }
+    }
+
+    /// What its judges know of it.
+    #[must_use]
+    pub fn ward(&self) -> &Ward {
+        &self.ward
     }
 
     /// Whether nothing speaks against choosing it.

@@ -4,9 +4,12 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::breaker::{Passage, Refused};
+use super::care::Pass;
 use super::connection::Connection;
 use super::member::Member;
 use super::settings::Settings;
@@ -43,6 +46,8 @@ pub(super) struct Slot {
     )]
     idle: RefCell<Vec<Box<Connection>>>,
     swept_at: Cell<Instant>,
+    /// For the next ticket.
+    passage: Cell<Option<Passage>>,
     connects: Cell<u64>,
     reuses: Cell<u64>,
     failures: Cell<u64>,
@@ -67,6 +72,7 @@ impl Slot {
             settings: Arc::clone(shared.settings()),
             idle: RefCell::new(Vec::new()),
             swept_at: Cell::new(now),
+            passage: Cell::new(None),
             connects: Cell::new(0),
             reuses: Cell::new(0),
             failures: Cell::new(0),
@@ -81,6 +87,24 @@ impl Slot {
             failures: self.failures.get(),
             idle: self.idle.borrow().len(),
             in_flight: self.in_flight.get(),
+        }
+    }
+
+    /// Asks the breaker of the endpoint, if it has one, for the ticket that comes next.
+    ///
+    /// # Errors
+    /// [`Refused`] by the breaker.
+    pub(super) fn admit(&self) -> Result<(), Refused> {
+        if let Some(shared) = &self.watcher {
+            self.passage.set(Some(shared.care().admit(shared, &self.member)?));
+        }
+        Ok(())
+    }
+
+    /// There is no next ticket, after all.
+    pub(super) fn dismiss(&self) {
+        if let (Some(shared), Some(passage)) = (&self.watcher, self.passage.take()) {
+            shared.heard(&self.member, passage, Outcome::Abandoned, Duration::ZERO);
         }
     }
 
@@ -101,6 +125,7 @@ impl Slot {
                 return Some(Lease {
                     connection,
                     ticket: Ticket::new(self),
+                    pass: None,
                     origin: Origin::Kept,
                 });
             }
@@ -131,6 +156,7 @@ impl Slot {
 pub(super) struct Lease {
     pub(super) connection: Box<Connection>,
     ticket: Ticket,
+    pass: Option<Box<Pass>>,
     pub(super) origin: Origin,
 }
 
@@ -150,6 +176,7 @@ impl Lease {
         Self {
             connection,
             ticket,
+            pass: None,
             origin: Origin::Fresh,
         }
     }
@@ -161,6 +188,20 @@ impl Lease {
     /// Reports how the exchange went, where somebody wants to know.
     pub(super) fn heard(&mut self, outcome: Outcome) {
         self.ticket.heard(outcome);
+        if let Some(pass) = &mut self.pass {
+            pass.heard(outcome);
+        }
+    }
+
+    /// Closes a connection that turned out to be closed already: it says nothing of the endpoint, and another ticket
+    /// takes the place of this one.
+    pub(super) fn renew(mut self) {
+        self.ticket.hand_back();
+    }
+
+    /// Keeps the permission for the exchange to its end.
+    pub(super) fn hold(&mut self, pass: Box<Pass>) {
+        self.pass = Some(pass);
     }
 
     /// Ends the exchange and keeps the connection for the next one.
@@ -184,6 +225,7 @@ pub(super) struct Ticket {
 struct Report {
     began: Instant,
     heard: bool,
+    passage: Passage,
 }
 
 impl Ticket {
@@ -194,6 +236,7 @@ impl Ticket {
             Report {
                 began: Instant::now(),
                 heard: false,
+                passage: slot.passage.take().unwrap_or(Passage::Free),
             }
         });
         Self {
@@ -206,7 +249,16 @@ impl Ticket {
     pub(super) fn heard(&mut self, outcome: Outcome) {
         if let (Some(report), Some(shared)) = (&mut self.report, &self.slot.watcher) {
             report.heard = true;
-            shared.heard(&self.slot.member, outcome, report.began.elapsed());
+            let passage = std::mem::replace(&mut report.passage, Passage::Free);
+            shared.heard(&self.slot.member, passage, outcome, report.began.elapsed());
+        }
+    }
+
+    /// Leaves the report to the next ticket of the endpoint.
+    fn hand_back(&mut self) {
+        if let Some(report) = &mut self.report {
+            report.heard = true;
+            self.slot.passage.set(Some(report.passage));
         }
     }
 }

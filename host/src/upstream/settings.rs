@@ -4,6 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::balance::{Policy, SlowStart};
+use super::care::CareRules;
+
 /// The settings of one upstream. They do not change while a [`Cluster`](super::Cluster) lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -11,6 +14,16 @@ pub struct Settings {
     pub name: Arc<str>,
     /// The servers.
     pub endpoints: Vec<Entry>,
+    /// How endpoints are chosen.
+    pub policy: Policy,
+    /// How the load of endpoints that have just come grows.
+    pub slow_start: Option<SlowStart>,
+    /// When fewer than so many per cent of the endpoints are healthy, health is not looked at.
+    pub panic_percent: u32,
+    /// The gateway's own zone.
+    pub zone: Option<Arc<str>>,
+    /// What is looked after, and how.
+    pub care: CareRules,
     /// The time for one endpoint to resolve and connect.
     pub connect_timeout: Duration,
     /// The time between the last progress of the request (or an interim response) and the complete head of the

@@ -9,9 +9,16 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use http::StatusCode;
 
+use super::balance::{Policy, Table};
+use super::breaker::Passage;
+use super::budget::Budget;
+use super::care::{Care, Guard};
 use super::failure::FailureKind;
 use super::member::{Mark, Member};
 use super::settings::{Endpoint, Settings};
+
+/// What an exchange that failed is taken to have lasted, at least.
+const FAILED: Duration = Duration::from_secs(1);
 
 /// One upstream in this process. A reload that changes its settings makes a successor, which takes the members over.
 #[derive(Debug)]
@@ -22,6 +29,10 @@ pub struct Shared {
     /// reload may be what marks a member.
     version: Arc<AtomicU64>,
     watch: Watch,
+    guard: Guard,
+    care: Care,
+    /// Successors have the same one.
+    budget: Arc<Budget>,
 }
 
 /// The endpoints at one moment.
@@ -29,6 +40,21 @@ pub struct Shared {
 pub struct Roster {
     /// In the order of the settings; those of one name in the order of their addresses.
     pub seats: Vec<Seat>,
+    /// Where keys are looked up; none for a policy without keys.
+    pub(super) table: Option<Table>,
+}
+
+impl Roster {
+    fn new(policy: Policy, seats: Vec<Seat>) -> Self {
+        let named: Vec<_> = seats
+            .iter()
+            .map(|seat| (&**seat.member.label(), seat.weight))
+            .collect();
+        Self {
+            table: Table::new(policy, &named),
+            seats,
+        }
+    }
 }
 
 /// An endpoint's place in an upstream.
@@ -68,21 +94,20 @@ impl Shared {
     #[must_use]
     pub fn new(settings: Arc<Settings>, before: Option<&Self>) -> Arc<Self> {
         let known = before.map(Self::roster);
-        let roster = Roster {
-            seats: settings
-                .endpoints
-                .iter()
-                .map(|entry| Seat {
-                    member: member(known.as_deref(), &entry.endpoint, None),
-                    weight: entry.weight,
-                    zone: entry.zone.clone(),
-                })
-                .collect(),
-        };
+        let seats = settings.endpoints.iter().map(|entry| Seat {
+            member: member(known.as_deref(), &entry.endpoint, None),
+            weight: entry.weight,
+            zone: entry.zone.clone(),
+        });
+        let roster = Roster::new(settings.policy, seats.collect());
         let version = before.map_or_else(Arc::default, |before| Arc::clone(&before.version));
         version.fetch_add(1, Ordering::Release);
+        let care = Care::new(&settings.care, before.map(Self::care));
         Arc::new(Self {
             watch: watch(&settings),
+            guard: care.guards(&settings.care),
+            care,
+            budget: before.map_or_else(Arc::default, |before| Arc::clone(&before.budget)),
             settings,
             roster: ArcSwap::from_pointee(roster),
             version,
@@ -93,6 +118,24 @@ impl Shared {
     #[must_use]
     pub fn settings(&self) -> &Arc<Settings> {
         &self.settings
+    }
+
+    /// What is known of its health.
+    #[must_use]
+    pub fn care(&self) -> &Care {
+        &self.care
+    }
+
+    /// Whether exchanges ask before they begin.
+    #[must_use]
+    pub fn guard(&self) -> Guard {
+        self.guard
+    }
+
+    /// The retries of all workers.
+    #[must_use]
+    pub fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// The endpoints now.
@@ -136,10 +179,18 @@ impl Shared {
         member.enter();
     }
 
-    /// An exchange with `member` went this way, `took` after it began. It may be told twice: a head came, and the body
-    /// failed.
-    pub(super) fn heard(&self, member: &Member, outcome: Outcome, took: Duration) {
-        let _ = (member, outcome, took);
+    /// An exchange with `member`, which it was let through to by `passage`, went this way, `took` after it began. It may
+    /// be told twice: a head came, and the body failed.
+    pub(super) fn heard(&self, member: &Member, passage: Passage, outcome: Outcome, took: Duration) {
+        self.care.heard(self, member, passage, outcome, took);
+        // A failure is not a fast answer: it would draw more exchanges to what fails.
+        match outcome {
+            Outcome::Answered(_) => member.took(took, self.settings.policy),
+            Outcome::Failed(kind) if kind.is_upstreams() => {
+                member.took(took.max(FAILED), self.settings.policy);
+            }
+            Outcome::Failed(_) | Outcome::Abandoned => {}
+        }
     }
 
     /// An exchange no longer uses `member`.
@@ -149,8 +200,12 @@ impl Shared {
 }
 
 /// Whether something in the settings needs to hear of exchanges.
-fn watch(_settings: &Settings) -> Watch {
-    Watch::Off
+fn watch(settings: &Settings) -> Watch {
+    if settings.policy.watches() || settings.care.watches_members() {
+        Watch::On
+    } else {
+        Watch::Off
+    }
 }
 
 /// The member of the roster at this endpoint and address, or a new one.

@@ -1,6 +1,7 @@
 //! The client against scripted servers: raw bytes on one side, the public API on the other.
 
 mod backpressure;
+mod care;
 mod framing;
 mod pooling;
 mod script;

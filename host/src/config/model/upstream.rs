@@ -2,11 +2,20 @@
 //!
 //! It refuses to know what the settings do.
 
+mod balance;
+mod recourse;
+
+mod care;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::origin::Origin;
+
+pub use balance::{Balance, HashOn, Policy, SameSite, SlowStart, Sticky};
+pub use care::{Breaker, BreakerScope, Care, HealthCheck, HealthProbe, HttpCheck, Outlier, UpstreamLimits};
+pub use recourse::{Condition, Fallback, Recourse, Retries, RetryBudget, StaticAnswer};
 
 /// `[upstreams.NAME]`: servers that answer alike.
 #[derive(Debug, Clone)]
@@ -14,7 +23,9 @@ pub struct Upstream {
     /// Its name.
     pub name: Arc<str>,
     /// `endpoints`, at least one.
-    pub endpoints: Vec<Endpoint>,
+    pub endpoints: Vec<Listed>,
+    /// Which of them is chosen.
+    pub balance: Balance,
     /// `connect-timeout`, default 5 s.
     pub connect_timeout: Duration,
     /// `first-byte-timeout`: from the end of the request to the head of the response, default 60 s.
@@ -27,8 +38,41 @@ pub struct Upstream {
     pub max_idle_time: Duration,
     /// `max-header-bytes`: status line and header fields of a response, default 64 KiB.
     pub max_header_bytes: usize,
+    /// What is done about tries that fail.
+    pub recourse: Recourse,
+    /// What is done about endpoints that fail, and how much is asked of them at once.
+    pub care: Care,
     /// Where it is written.
     pub origin: Origin,
+}
+
+/// An element of `endpoints`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Listed {
+    /// Where it is.
+    pub source: Source,
+    /// `weight`, 1 to 10,000, default 1.
+    pub weight: u32,
+    /// `zone`.
+    pub zone: Option<Arc<str>>,
+}
+
+/// Where an endpoint is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// `address`.
+    Address(Endpoint),
+    /// `srv`: the name of SRV records (RFC 2782), lower case.
+    Srv(String),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(endpoint) => endpoint.fmt(f),
+            Self::Srv(name) => f.write_str(name),
+        }
+    }
 }
 
 /// A host and a port.

@@ -95,6 +95,7 @@ pub(super) enum Phase {
 
 impl State {
     /// Closed, nothing has happened.
+    #[cfg(test)]
     pub(super) const START: Self = Self {
         phase: Phase::Closed,
         era: 0,

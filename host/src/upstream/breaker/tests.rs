@@ -30,13 +30,18 @@ const FAST: Duration = Duration::from_millis(10);
 const SLOW: Duration = Duration::from_millis(500);
 
 /// One exchange from its arrival to its end.
-fn exchange(breaker: &Breaker, verdict: Verdict, took: Duration) -> Result<Option<Transition>, Refused> {
-    let (passage, _) = breaker.admit(now_ms)?;
-    Ok(breaker.ended(passage, verdict, took, now_ms))
+fn exchange(
+    breaker: &Breaker,
+    rules: &BreakerRules,
+    verdict: Verdict,
+    took: Duration,
+) -> Result<Option<Transition>, Refused> {
+    let (passage, _) = breaker.admit(rules, now_ms)?;
+    Ok(breaker.ended(passage, verdict, took, rules, now_ms))
 }
 
 /// Exchanges as letters: `.` passed, `x` failed, `s` passed slowly, `-` void. Gives the first transition with its place.
-fn play(breaker: &Breaker, letters: &str) -> Option<(usize, Transition)> {
+fn play(breaker: &Breaker, rules: &BreakerRules, letters: &str) -> Option<(usize, Transition)> {
     letters.chars().enumerate().find_map(|(at, letter)| {
         let (verdict, took) = match letter {
             'x' => (Verdict::Failed, FAST),
@@ -44,7 +49,7 @@ fn play(breaker: &Breaker, letters: &str) -> Option<(usize, Transition)> {
             '-' => (Verdict::Void, FAST),
             _ => (Verdict::Passed, FAST),
         };
-        exchange(breaker, verdict, took)
+        exchange(breaker, rules, verdict, took)
             .unwrap()
             .map(|change| (at, change))
     })
@@ -92,68 +97,80 @@ async fn it_opens_at_the_outcome_that_is_too_much_and_not_before() {
         (&both, "xx.xx.xx.xx", Some((9, ErrorRatio))),
     ];
     for (rules, letters, want) in table {
-        let breaker = Breaker::new(rules.clone());
+        let breaker = Breaker::default();
         let want = want.map(|(at, cause)| (at, Transition::Opened(cause, Duration::from_secs(1))));
-        assert_eq!(play(&breaker, letters), want, "{letters}");
+        assert_eq!(play(&breaker, rules, letters), want, "{letters}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_lies_behind_the_window_does_not_open_it() {
-    let breaker = Breaker::new(BreakerRules {
-        error_percent: Some(50),
-        ..rules()
-    });
-    assert_eq!(play(&breaker, "xxxxxxxxx"), None);
+    let (breaker, rules) = (
+        Breaker::default(),
+        BreakerRules {
+            error_percent: Some(50),
+            ..rules()
+        },
+    );
+    assert_eq!(play(&breaker, &rules, "xxxxxxxxx"), None);
     tokio::time::advance(Duration::from_secs(10)).await;
-    assert_eq!(play(&breaker, "x........"), None);
+    assert_eq!(play(&breaker, &rules, "x........"), None);
 }
 
 #[tokio::test(start_paused = true)]
 async fn open_then_half_open_with_its_quota_then_closed() {
-    let breaker = Breaker::new(BreakerRules {
-        consecutive: Some(2),
-        ..rules()
-    });
-    play(&breaker, "xx").unwrap();
+    let (breaker, rules) = (
+        Breaker::default(),
+        BreakerRules {
+            consecutive: Some(2),
+            ..rules()
+        },
+    );
+    play(&breaker, &rules, "xx").unwrap();
     tokio::time::advance(Duration::from_millis(400)).await;
     assert_eq!(breaker.state(now_ms()), BreakerState::Open);
-    let refused = breaker.admit(now_ms).unwrap_err();
+    let refused = breaker.admit(&rules, now_ms).unwrap_err();
     assert_eq!(refused.retry_after, Duration::from_millis(600));
-    assert!(!breaker.would_admit(now_ms));
+    assert!(breaker.ask(&rules, now_ms).is_err());
 
     tokio::time::advance(refused.retry_after).await;
-    assert!(breaker.would_admit(now_ms));
+    assert!(breaker.ask(&rules, now_ms).is_ok());
     assert_eq!(breaker.state(now_ms()), BreakerState::HalfOpen);
-    let (trial, change) = breaker.admit(now_ms).unwrap();
+    let (trial, change) = breaker.admit(&rules, now_ms).unwrap();
     assert_eq!(change, Some(Transition::HalfOpened));
-    let others: Vec<_> = (0..2).map(|_| breaker.admit(now_ms).unwrap()).collect();
+    let others: Vec<_> = (0..2).map(|_| breaker.admit(&rules, now_ms).unwrap()).collect();
     assert!(others.iter().all(|(_, change)| change.is_none()));
-    assert!(breaker.admit(now_ms).is_err() && !breaker.would_admit(now_ms));
+    assert!(breaker.admit(&rules, now_ms).is_err() && breaker.ask(&rules, now_ms).is_err());
 
     // The client of one of them leaves: another may be tried.
-    assert_eq!(breaker.ended(trial, Verdict::Void, FAST, now_ms), None);
-    let (trial, _) = breaker.admit(now_ms).unwrap();
-    assert_eq!(breaker.ended(trial, Verdict::Passed, FAST, now_ms), None);
-    assert_eq!(breaker.ended(others[0].0, Verdict::Passed, FAST, now_ms), None);
-    let last = breaker.ended(others[1].0, Verdict::Passed, FAST, now_ms);
+    assert_eq!(breaker.ended(trial, Verdict::Void, FAST, &rules, now_ms), None);
+    let (trial, _) = breaker.admit(&rules, now_ms).unwrap();
+    assert_eq!(breaker.ended(trial, Verdict::Passed, FAST, &rules, now_ms), None);
+    assert_eq!(
+        breaker.ended(others[0].0, Verdict::Passed, FAST, &rules, now_ms),
+        None
+    );
+    let last = breaker.ended(others[1].0, Verdict::Passed, FAST, &rules, now_ms);
     assert_eq!(last, Some(Transition::Closed));
     assert_eq!(breaker.state(now_ms()), BreakerState::Closed);
     // It starts from the beginning.
-    assert_eq!(play(&breaker, "x.x."), None);
+    assert_eq!(play(&breaker, &rules, "x.x."), None);
     let opened = Transition::Opened(Cause::Consecutive, Duration::from_secs(1));
-    assert_eq!(play(&breaker, "xx"), Some((1, opened)));
+    assert_eq!(play(&breaker, &rules, "xx"), Some((1, opened)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_failed_trial_opens_it_for_longer_and_late_ends_change_nothing() {
-    let breaker = Breaker::new(BreakerRules {
-        consecutive: Some(1),
-        slow_percent: Some(50),
-        ..rules()
-    });
-    let (early, _) = breaker.admit(now_ms).unwrap();
-    play(&breaker, "x").unwrap();
+    let (breaker, rules) = (
+        Breaker::default(),
+        BreakerRules {
+            consecutive: Some(1),
+            slow_percent: Some(50),
+            ..rules()
+        },
+    );
+    let (early, _) = breaker.admit(&rules, now_ms).unwrap();
+    play(&breaker, &rules, "x").unwrap();
     let mut pauses = vec![1];
     for (verdict, took) in [
         (Verdict::Failed, FAST),
@@ -161,14 +178,14 @@ async fn a_failed_trial_opens_it_for_longer_and_late_ends_change_nothing() {
         (Verdict::Failed, FAST),
     ] {
         tokio::time::advance(Duration::from_secs(*pauses.last().unwrap())).await;
-        let (trial, _) = breaker.admit(now_ms).unwrap();
-        let (late, _) = breaker.admit(now_ms).unwrap();
-        match breaker.ended(trial, verdict, took, now_ms) {
+        let (trial, _) = breaker.admit(&rules, now_ms).unwrap();
+        let (late, _) = breaker.admit(&rules, now_ms).unwrap();
+        match breaker.ended(trial, verdict, took, &rules, now_ms) {
             Some(Transition::Opened(Cause::Trial, pause)) => pauses.push(pause.as_secs()),
             other => panic!("{other:?}"),
         }
-        assert_eq!(breaker.ended(late, Verdict::Passed, FAST, now_ms), None);
-        assert_eq!(breaker.ended(early, Verdict::Failed, FAST, now_ms), None);
+        assert_eq!(breaker.ended(late, Verdict::Passed, FAST, &rules, now_ms), None);
+        assert_eq!(breaker.ended(early, Verdict::Failed, FAST, &rules, now_ms), None);
         assert_eq!(breaker.state(now_ms()), BreakerState::Open);
     }
     assert_eq!(pauses, [1, 2, 3, 3]);
@@ -177,17 +194,22 @@ async fn a_failed_trial_opens_it_for_longer_and_late_ends_change_nothing() {
 #[test]
 fn threads_are_let_through_exactly_as_often_as_the_quota_says() {
     for _ in 0..50 {
-        let breaker = Breaker::new(BreakerRules {
-            consecutive: Some(1),
-            ..rules()
-        });
-        breaker.ended(Passage::Free, Verdict::Failed, FAST, || 0).unwrap();
+        let (breaker, rules) = (
+            Breaker::default(),
+            BreakerRules {
+                consecutive: Some(1),
+                ..rules()
+            },
+        );
+        breaker
+            .ended(Passage::Free, Verdict::Failed, FAST, &rules, || 0)
+            .unwrap();
         let (through, opened) = (AtomicUsize::new(0), AtomicUsize::new(0));
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
                     for _ in 0..100 {
-                        if let Ok((_, change)) = breaker.admit(|| 1_000) {
+                        if let Ok((_, change)) = breaker.admit(&rules, || 1_000) {
                             through.fetch_add(1, Ordering::Relaxed);
                             opened.fetch_add(usize::from(change.is_some()), Ordering::Relaxed);
                         }

@@ -15,8 +15,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
+use super::super::care::CareRules;
 use super::super::failure::BoxError;
-use super::super::{Aim, Cluster, Endpoint, Failure, RequestHead, ResponseBody, Settings, Shared};
+use super::super::{Aim, Cluster, Endpoint, Failure, Policy, RequestHead, ResponseBody, Settings, Shared};
 
 /// Settings of the tests; a minute for everything, so that only a test of that time meets it.
 pub(in super::super) fn settings(ports: &[u16]) -> Settings {
@@ -30,6 +31,11 @@ pub(in super::super) fn settings(ports: &[u16]) -> Settings {
             })
             .map(Into::into)
             .collect(),
+        policy: Policy::RoundRobin,
+        slow_start: None,
+        panic_percent: 0,
+        zone: None,
+        care: CareRules::default(),
         connect_timeout: Duration::from_secs(60),
         first_byte_timeout: Duration::from_secs(60),
         idle_timeout: Duration::from_secs(60),

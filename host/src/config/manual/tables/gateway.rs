@@ -40,6 +40,12 @@ pub(super) const GATEWAY: &[Key] = &[
         text: "Plugin entries that are asked for a route, in this order, before the route table; at most 16.",
     },
     Key {
+        name: "zone",
+        kind: Text("a"),
+        default: Words("none"),
+        text: "Where the gateway is. Endpoints of the same zone are preferred. See [load balancing](load-balancing.md).",
+    },
+    Key {
         name: "shutdown-timeout",
         kind: Time("0s", DAY),
         default: Value("\"30s\""),

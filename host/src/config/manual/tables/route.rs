@@ -57,6 +57,18 @@ pub(super) const ROUTE: &[Key] = &[
         default: Words("that of the listener"),
         text: "A request body.",
     },
+    Key {
+        name: "retries",
+        kind: Of("retries"),
+        default: Words("those of the upstream"),
+        text: "Further tries.",
+    },
+    Key {
+        name: "mirror",
+        kind: Of("mirror"),
+        default: Words("none"),
+        text: "A second upstream that gets copies of requests.",
+    },
 ];
 
 pub(super) const MATCH: &[Key] = &[
