@@ -13,7 +13,9 @@ const CONNECTIONS: usize = 8;
 #[tokio::test]
 async fn a_killed_endpoint_costs_no_client_an_error_and_comes_back_by_its_checks() {
     let [one, two, three] = endpoints().await;
-    let keys = format!("{CHECK}\noutlier = {{ base-time = '200ms', max-time = '200ms' }}\nretries = {{ attempts = 2 }}");
+    let keys = format!(
+        "{CHECK}\noutlier = {{ base-time = '200ms', max-time = '200ms' }}\nretries = {{ attempts = 2 }}"
+    );
     let gateway = front(&[&one, &two, &three], &keys).start().await;
     let load = Load::new(gateway.address(), Request::get("/"))
         .connections(CONNECTIONS)

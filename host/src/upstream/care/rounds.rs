@@ -26,7 +26,10 @@ pub const PROBES_AT_ONCE: usize = 64;
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Looks after an upstream for ever; none if nothing in it needs that. `probes` bounds the checks under way.
-pub fn look_after(shared: &Arc<Shared>, probes: &Rc<Semaphore>) -> Option<impl Future<Output = ()> + 'static> {
+pub fn look_after(
+    shared: &Arc<Shared>,
+    probes: &Rc<Semaphore>,
+) -> Option<impl Future<Output = ()> + 'static> {
     let needed = shared.care().judged == Judged::Maybe;
     needed.then(|| rounds(Arc::clone(shared), Rc::clone(probes)))
 }
