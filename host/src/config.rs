@@ -32,10 +32,10 @@ pub use diagnostic::{Diagnostic, Excerpt, Problems, Severity};
 pub use include::{MAX_INCLUDED, MAX_INCLUDED_FILE, MAX_INCLUDED_TOTAL};
 pub use inputs::{MAX_GLOB_MATCHES, MAX_REFERENCED_FILE, MAX_REFERENCED_TOTAL};
 pub use model::{
-    AccessLog, AccessLogSink, Balance, BodyOverflow, Budget, Condition, Config, Element, EncodedSeparators,
-    Endpoint, Fallback, Gateway, HashOn, Listed, Listener, ListenerLimits, Log, LogFormat, Mirror, OnFault,
-    PluginEntry, Policy, Recourse, Retries, RetryBudget, Route, SameSite, SlowStart, Source, StaticAnswer,
-    Step, Sticky, Target, Upstream,
+    AccessLog, AccessLogSink, Balance, BodyOverflow, Budget, Condition, Config, Dns, Element,
+    EncodedSeparators, Endpoint, Fallback, Family, Gateway, HashOn, Listed, Listener, ListenerLimits, Log,
+    LogFormat, Mirror, OnFault, PluginEntry, Policy, Recourse, Retries, RetryBudget, Route, SameSite,
+    SlowStart, Source, StaticAnswer, Step, Sticky, Target, Upstream,
 };
 pub use model::{Breaker, BreakerScope, Care, HealthCheck, HealthProbe, HttpCheck, Outlier, UpstreamLimits};
 pub use origin::Origin;

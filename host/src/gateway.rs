@@ -8,6 +8,7 @@ mod control;
 mod ending;
 mod explain;
 mod files;
+mod finders;
 mod forward;
 mod generation;
 mod intake;

@@ -16,6 +16,7 @@ mod chunked;
 mod cluster;
 mod connect;
 mod connection;
+mod discovery;
 mod exchange;
 mod failure;
 mod fields;
@@ -42,6 +43,7 @@ pub use breaker::{
 pub use budget::{Budget, BudgetRule};
 pub use care::{BreakerPlan, Care, CareRules, Guard, PROBES_AT_ONCE, Scope, Ward, look_after};
 pub use cluster::{Cluster, Until};
+pub use discovery::{Dns, DnsError, DnsSettings, Family, Lookup, Place, follow, names};
 pub use failure::{BodyLength, Failure, FailureKind, RetrySafety};
 pub use health::{Change, Checked, HealthRules, HttpProbe, Probe, Standing, Thresholds};
 pub use limits::{InUse, Limit, LimitRules, Limits, Permit};
@@ -50,7 +52,7 @@ pub use member::{Mark, Member};
 pub use outlier::{Judgement, OutlierRules, Record, Sign};
 pub use pool::EndpointStats;
 pub use request::RequestHead;
-pub use settings::{Endpoint, Entry, Settings};
+pub use settings::{Endpoint, Entry, Settings, Source};
 pub use shared::{Outcome, Roster, Seat, Shared, Watch};
 
 #[cfg(test)]

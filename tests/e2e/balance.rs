@@ -15,13 +15,19 @@ fn front(keys: &str) -> GatewayBuilder {
 
 /// `endpoints` with these upstreams.
 fn endpoints(upstreams: &[Upstream]) -> String {
-    let all: Vec<_> = upstreams.iter().map(|upstream| format!("'{}'", upstream.address())).collect();
+    let all: Vec<_> = upstreams
+        .iter()
+        .map(|upstream| format!("'{}'", upstream.address()))
+        .collect();
     format!("endpoints = [{}]", all.join(", "))
 }
 
 /// How many requests each had.
 fn counts(upstreams: &[Upstream]) -> Vec<usize> {
-    upstreams.iter().map(|upstream| upstream.requests().len()).collect()
+    upstreams
+        .iter()
+        .map(|upstream| upstream.requests().len())
+        .collect()
 }
 
 /// So many upstreams that answer at once.

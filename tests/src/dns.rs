@@ -55,7 +55,9 @@ impl NameServer {
     #[must_use]
     pub fn start() -> Self {
         let socket = StdSocket::bind("127.0.0.1:0").expect("a free port");
-        socket.set_nonblocking(true).expect("a socket that does not block");
+        socket
+            .set_nonblocking(true)
+            .expect("a socket that does not block");
         let address = socket.local_addr().expect("a bound socket has an address");
         let socket = UdpSocket::from_std(socket).expect("a runtime around the server");
         let zone = Arc::new(Mutex::new(Zone {

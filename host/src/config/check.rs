@@ -3,6 +3,7 @@
 //! It refuses to build anything from files with errors: what stands in for a wrong value here never leaves `config`.
 
 mod budget;
+mod dns;
 mod entry;
 mod gateway;
 mod listener;

@@ -2,6 +2,7 @@
 //!
 //! It refuses to know how the file looked, except for the place of each part.
 
+mod dns;
 mod mirror;
 mod pipeline;
 mod upstream;
@@ -19,6 +20,7 @@ use super::origin::Origin;
 use super::plugin_config::PluginConfig;
 use crate::route::Rule;
 
+pub use dns::{Dns, Family};
 pub use mirror::Mirror;
 pub use pipeline::{Element, Step};
 pub use upstream::{
@@ -61,6 +63,8 @@ pub struct Gateway {
     pub admin: Option<SocketAddr>,
     /// `workers`: number of worker threads, 1 to 1024; absent = one per core.
     pub workers: Option<usize>,
+    /// `[gateway.dns]`.
+    pub dns: Dns,
     /// `zone`: where the gateway is.
     pub zone: Option<Arc<str>>,
     /// `shutdown-timeout`: how long exchanges in flight may take at shutdown, default 30 s.

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::aside::Aside;
 use super::candidate::Candidate;
 use super::files::Files;
+use super::finders::Finders;
 use super::generation::Generation;
 use super::keepers::Keepers;
 use super::sockets::{Opened, Sockets};
@@ -83,6 +84,7 @@ struct Control {
     workers: Vec<Worker>,
     generation: Arc<Generation>,
     keepers: Keepers,
+    finders: Finders,
     /// Generations that workers may still use: the last to let go of one has to take it apart, and should not be a worker.
     retired: Vec<Arc<Generation>>,
     sockets: Sockets,
@@ -161,6 +163,7 @@ impl Control {
             files: Some(files),
             generation: Arc::clone(&candidate.generation),
             keepers: Keepers::default(),
+            finders: Finders::default(),
             retired: Vec::new(),
             telemetry,
             stores,
@@ -347,6 +350,8 @@ impl Control {
             took,
         } = candidate;
         self.announce(&generation, took);
+        let dns = &generation.config.gateway.dns;
+        self.finders.follow(dns, &generation.upstreams).await;
         self.sockets.announce(&opened, &self.telemetry);
         let mut waiting = Vec::new();
         for ((worker, instances), sockets) in self.workers.iter().zip(instances).zip(opened) {

@@ -5,8 +5,8 @@ mod care;
 use std::sync::Arc;
 
 use super::generation::Generation;
-use crate::config::{self, Config, Listed, Source, Upstream};
-use crate::upstream::{Endpoint, Entry, Policy, Settings, Shared, SlowStart};
+use crate::config::{self, Config, Listed, Upstream};
+use crate::upstream::{Endpoint, Entry, Policy, Settings, Shared, SlowStart, Source};
 
 /// Response fields that an upstream may send.
 const MAX_RESPONSE_FIELDS: usize = 200;
@@ -31,22 +31,20 @@ pub(super) fn shared(config: &Config, before: Option<&Generation>) -> Vec<Arc<Sh
 }
 
 fn settings(config: &Upstream, zone: Option<&Arc<str>>) -> Settings {
-    let entry = |listed: &Listed| {
-        Some(Entry {
-            endpoint: match &listed.source {
-                Source::Address(endpoint) => Endpoint {
-                    host: endpoint.host.clone(),
-                    port: endpoint.port,
-                },
-                Source::Srv(_) => return None,
-            },
-            weight: listed.weight,
-            zone: listed.zone.clone(),
-        })
+    let entry = |listed: &Listed| Entry {
+        source: match &listed.source {
+            config::Source::Address(endpoint) => Source::Address(Endpoint {
+                host: endpoint.host.clone(),
+                port: endpoint.port,
+            }),
+            config::Source::Srv(name) => Source::Srv(name.as_str().into()),
+        },
+        weight: listed.weight,
+        zone: listed.zone.clone(),
     };
     Settings {
         name: Arc::clone(&config.name),
-        endpoints: config.endpoints.iter().filter_map(entry).collect(),
+        endpoints: config.endpoints.iter().map(entry).collect(),
         policy: policy(&config.balance.policy),
         slow_start: config.balance.slow_start.map(|slow| SlowStart {
             window: slow.window,

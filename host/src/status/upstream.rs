@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::telemetry::{BreakerSample, EndpointSample, UpstreamSample};
-use crate::upstream::{BreakerState, CareRules, Checked, Limit, Mark, Seat, Shared};
+use crate::upstream::{BreakerState, CareRules, Checked, Limit, Lookup, Mark, Seat, Shared, names};
 
 /// An upstream as `/status` shows it.
 #[derive(Debug, Serialize)]
@@ -105,6 +105,13 @@ pub(super) fn sample(shared: &Shared) -> UpstreamSample {
             let refused = |limit: Limit| (limit.name(), limits.refused(limit));
             Limit::ALL.map(refused).to_vec()
         }),
+        lookups: if names(shared).next().is_some() {
+            Lookup::ALL
+                .map(|lookup| (lookup.name(), shared.lookups(lookup)))
+                .to_vec()
+        } else {
+            Vec::new()
+        },
         endpoints: shared
             .roster()
             .seats

@@ -53,6 +53,8 @@ catalogue! {
         "Copies of requests that were not sent to the upstream.";
     UPSTREAM_CONNECTS = counter "portcullis_upstream_connects_total", "Connections opened to an upstream.";
     UPSTREAM_FAILURES = counter "portcullis_upstream_failures_total", "Tries without a response, by kind.";
+    UPSTREAM_LOOKUPS = counter "portcullis_upstream_lookups_total",
+        "Lookups of the names of the upstream's endpoints, by result.";
     ENDPOINT_AVAILABLE = gauge "portcullis_upstream_endpoint_available",
         "1 while nothing speaks against using the endpoint, else 0.";
     ENDPOINT_MARKED = gauge "portcullis_upstream_endpoint_marked", "1 for what speaks against using the endpoint, else 0.";

@@ -19,6 +19,8 @@ pub struct UpstreamSample {
     pub in_use: Vec<(&'static str, u64)>,
     /// How often each limit refused an exchange; empty without limits.
     pub limited: Vec<(&'static str, u64)>,
+    /// Lookups of its names by result; empty where there are no names.
+    pub lookups: Vec<(&'static str, u64)>,
     /// Its endpoints.
     pub endpoints: Vec<EndpointSample>,
 }
@@ -52,6 +54,13 @@ pub(super) fn write(doc: &mut Exposition, upstreams: &[UpstreamSample]) {
             .iter()
             .flat_map(move |upstream: &UpstreamSample| upstream.endpoints.iter().map(of(upstream)))
     };
+    begin(doc, names::UPSTREAM_LOOKUPS);
+    for upstream in upstreams {
+        for (result, count) in &upstream.lookups {
+            let labels = [("upstream", &*upstream.name), ("result", *result)];
+            doc.count(names::UPSTREAM_LOOKUPS.name, &labels, *count);
+        }
+    }
     begin(doc, names::ENDPOINT_AVAILABLE);
     for (upstream, endpoint) in endpoints() {
         let available = endpoint.marks.iter().all(|(_, set)| *set == 0);
@@ -157,6 +166,7 @@ mod tests {
             ])),
             in_use: vec![("requests", 4)],
             limited: vec![("requests", 9)],
+            lookups: vec![("found", 7)],
             endpoints: vec![EndpointSample {
                 label: "a:1".into(),
                 marks: vec![("unhealthy", 0), ("ejected", set)],
@@ -171,6 +181,7 @@ mod tests {
             write(&mut doc, &[sample(set)]);
             let text = doc.into_text();
             for line in [
+                "portcullis_upstream_lookups_total{upstream=\"orders\",result=\"found\"} 7".to_owned(),
                 format!("portcullis_upstream_endpoint_available{{upstream=\"orders\",endpoint=\"a:1\"}} {available}"),
                 format!("portcullis_upstream_endpoint_marked{{upstream=\"orders\",endpoint=\"a:1\",reason=\"ejected\"}} {set}"),
                 "portcullis_upstream_endpoint_in_flight{upstream=\"orders\",endpoint=\"a:1\"} 3".to_owned(),

@@ -46,7 +46,7 @@ pub struct Settings {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Entry {
     /// Where it is.
-    pub endpoint: Endpoint,
+    pub source: Source,
     /// Its share of the exchanges, at least 1.
     pub weight: u32,
     /// The zone that it is in.
@@ -56,17 +56,35 @@ pub struct Entry {
 impl From<Endpoint> for Entry {
     fn from(endpoint: Endpoint) -> Self {
         Self {
-            endpoint,
+            source: Source::Address(endpoint),
             weight: 1,
             zone: None,
         }
     }
 }
 
-/// One server of an upstream.
+/// Where an endpoint is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// A host and a port.
+    Address(Endpoint),
+    /// The name of SRV records (RFC 2782).
+    Srv(Arc<str>),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(endpoint) => endpoint.fmt(f),
+            Self::Srv(name) => f.write_str(name),
+        }
+    }
+}
+
+/// One server of an upstream.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Endpoint {
-    /// An IP address (an IPv6 one with or without brackets) or a name, which is resolved at every connect.
+    /// An IP address (an IPv6 one with or without brackets) or a name.
     pub host: String,
     /// The TCP port.
     pub port: u16,

@@ -10,7 +10,9 @@ async fn goes_to(gateway: &Gateway, servers: &[Upstream], name: &str, value: &st
     let answer = gateway.send(&Request::get("/").header(name, value)).await;
     assert_eq!(answer.status, 200);
     let after = super::counts(servers);
-    (0..servers.len()).find(|&at| after[at] > before[at]).expect("one of them")
+    (0..servers.len())
+        .find(|&at| after[at] > before[at])
+        .expect("one of them")
 }
 
 #[tokio::test]
@@ -27,17 +29,27 @@ async fn a_key_goes_to_the_same_endpoint_in_every_worker_and_moves_only_when_tha
         for user in &users {
             homes.push(goes_to(&gateway, &servers, "x-user", user).await);
         }
-        assert!((0..3).all(|server| homes.contains(&server)), "{policy}: {homes:?}");
+        assert!(
+            (0..3).all(|server| homes.contains(&server)),
+            "{policy}: {homes:?}"
+        );
         // A connection each: the workers take them by chance.
         for _ in 0..3 {
             for (user, home) in users.iter().zip(&homes) {
-                assert_eq!(goes_to(&gateway, &servers, "x-user", user).await, *home, "{policy} {user}");
+                assert_eq!(
+                    goes_to(&gateway, &servers, "x-user", user).await,
+                    *home,
+                    "{policy} {user}"
+                );
             }
         }
         servers[0].stop();
         for (user, home) in users.iter().zip(&homes) {
             let now = goes_to(&gateway, &servers, "x-user", user).await;
-            assert!(now == *home || (*home == 0 && now != 0), "{policy} {user}: {home} to {now}");
+            assert!(
+                now == *home || (*home == 0 && now != 0),
+                "{policy} {user}: {home} to {now}"
+            );
         }
         gateway.shutdown().await;
     }
@@ -105,7 +117,9 @@ async fn a_cookie_keeps_a_client_with_its_endpoint_until_that_is_gone() {
     }
     assert_eq!(servers[home].requests().len(), 7);
     // One of nobody's is replaced.
-    let strange = gateway.send(&Request::get("/").header("cookie", "srv=0123456789abcdef")).await;
+    let strange = gateway
+        .send(&Request::get("/").header("cookie", "srv=0123456789abcdef"))
+        .await;
     assert!(strange.header("set-cookie").is_some());
     servers[home].stop();
     let moved = gateway.send(&Request::get("/").header("cookie", pair)).await;

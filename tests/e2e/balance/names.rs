@@ -26,7 +26,8 @@ fn addresses(status: &Value) -> Vec<String> {
 
 /// SRV records of one priority for these upstreams, with these weights.
 fn services(dns: &NameServer, ttl: u32, upstreams: &[(&Upstream, u16)]) {
-    let service = |(upstream, weight): &(&Upstream, u16)| (10, *weight, upstream.address().port(), NAME.to_owned());
+    let service =
+        |(upstream, weight): &(&Upstream, u16)| (10, *weight, upstream.address().port(), NAME.to_owned());
     let mut services: Vec<_> = upstreams.iter().map(service).collect();
     // One that is only for when the others are gone.
     services.push((20, 1, 1, NAME.to_owned()));
@@ -51,7 +52,9 @@ async fn a_name_is_resolved_before_the_first_request_and_again_when_its_time_is_
     let upstream = Upstream::fixed(200, &[], "ok");
     let port = upstream.address().port();
     dns.set_addresses(NAME, 1, &[HERE]);
-    let gateway = asking(&dns, &format!("endpoints = ['{NAME}:{port}']")).start().await;
+    let gateway = asking(&dns, &format!("endpoints = ['{NAME}:{port}']"))
+        .start()
+        .await;
     assert_eq!(addresses(&gateway.status().await), [format!("127.0.0.1:{port}")]);
     gets(&gateway, 4).await;
     let two = [HERE, IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2))];
@@ -74,9 +77,17 @@ async fn what_was_known_stays_when_lookups_fail_or_are_empty() {
         dns.mood(failing);
         dns.set_addresses(NAME, 1, &[]);
         let asked = dns.asked(NAME);
-        eventually("two more questions", async || (dns.asked(NAME) > asked + 1).then_some(())).await;
+        eventually("two more questions", async || {
+            (dns.asked(NAME) > asked + 1).then_some(())
+        })
+        .await;
         gets(&gateway, 4).await;
-        assert_eq!(addresses(&gateway.status().await), [upstream.address().to_string()]);
+        assert_eq!(
+            addresses(&gateway.status().await),
+            [upstream.address().to_string()]
+        );
+        let failed = "portcullis_upstream_lookups_total{upstream=\"up\",result=\"failed\"}";
+        assert!(gateway.metric(failed).await.is_some_and(|count| count >= 1.0));
         gateway.shutdown().await;
     }
 }

@@ -77,7 +77,11 @@ async fn an_endpoint_that_hangs_gets_no_more_where_load_or_latency_count() {
         let mut clients = JoinSet::new();
         // A tie is decided at random: one of them meets the endpoint that hangs.
         for sent in 1.. {
-            clients.spawn(async move { client::send(address, &Request::get("/")).await.expect("an answer") });
+            clients.spawn(async move {
+                client::send(address, &Request::get("/"))
+                    .await
+                    .expect("an answer")
+            });
             portcullis_tests::patience::eventually("the request at one of them", async || {
                 (counts(&servers).iter().sum::<usize>() == sent).then_some(())
             })
@@ -104,7 +108,12 @@ async fn endpoints_of_the_own_zone_are_preferred_and_others_stand_in() {
     let zone = |upstream: &Upstream, zone: &str| {
         format!("{{ address = '{}', zone = '{zone}' }}", upstream.address())
     };
-    let keys = format!("endpoints = [{}, {}, {}]", zone(a, "a"), zone(b, "b"), zone(c, "a"));
+    let keys = format!(
+        "endpoints = [{}, {}, {}]",
+        zone(a, "a"),
+        zone(b, "b"),
+        zone(c, "a")
+    );
     let gateway = front(&keys).gateway("zone = 'a'").workers(1).start().await;
     gets(&gateway, 10).await;
     assert_eq!(counts(&servers), [5, 0, 5]);

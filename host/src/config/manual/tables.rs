@@ -16,7 +16,7 @@ use super::Kind::{Many, Named, Pipelines, Table as Of, Texts};
 use super::{Key, Table};
 use balance::{BALANCE, ENDPOINT, SLOW_START, STICKY};
 use care::{BREAKER, HEALTH_CHECK, OUTLIER, UPSTREAM_LIMITS};
-use gateway::{ACCESS_LOG, GATEWAY, LOG};
+use gateway::{ACCESS_LOG, DNS, GATEWAY, LOG};
 use listener::{LIMITS, LISTENER};
 use plugin::{ALLOW, ANY, BUDGET, OVERRIDES, PLUGIN};
 use recourse::{FALLBACK, HEDGE, MIRROR, RETRIES, RETRY_BUDGET};
@@ -50,6 +50,13 @@ pub(super) const TABLES: &[Table] = &[
         title: "[gateway.access-log]",
         text: "One line for each exchange. Without the table there is no access log; an empty table turns it on.",
         keys: &[ACCESS_LOG],
+    },
+    Table {
+        name: "dns",
+        title: "[gateway.dns]",
+        text: "How names of endpoints are resolved. A name with several addresses is several endpoints. A lookup that fails, or whose \
+               answer is empty, leaves what was known.",
+        keys: &[DNS],
     },
     Table {
         name: "plugin-defaults",

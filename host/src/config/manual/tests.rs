@@ -22,6 +22,7 @@ const EVERY_TABLE: &[(&str, &str, Pairs)] = &[
     ("[gateway]", "gateway", &[]),
     ("[gateway.log]", "log", &[]),
     ("[gateway.access-log]", "access-log", &[]),
+    ("[gateway.dns]", "dns", &[]),
     ("[gateway.plugin-defaults]", "plugin-defaults", &[]),
     (
         "[listeners.listener]",
@@ -89,6 +90,7 @@ const PATHS: &[(&str, &str)] = &[
     ("gateway", "gateway"),
     ("gateway.log", "log"),
     ("gateway.access-log", "access-log"),
+    ("gateway.dns", "dns"),
     ("gateway.plugin-defaults", "plugin-defaults"),
     ("listeners.listener", "listener"),
     ("listeners.listener.limits", "limits"),
