@@ -7,11 +7,16 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
 use super::{ClientBodyError, RequestBody};
+
+/// Pieces below this many bytes are put together.
+const SMALL: usize = 2 << 10;
+/// Bytes that are put together.
+const TAIL: usize = 16 << 10;
 
 /// One reading of a body; all readings share what came so far. Nothing more is kept than another reading may want.
 #[derive(Debug)]
@@ -19,6 +24,8 @@ pub struct Kept {
     shared: Rc<Shared>,
     /// Pieces that this reading has had.
     at: usize,
+    /// Bytes of the tail that it has had.
+    tail_at: usize,
     trailers: Progress,
 }
 
@@ -26,6 +33,8 @@ pub struct Kept {
 struct Shared {
     rest: RefCell<Option<Box<RequestBody>>>,
     pieces: RefCell<Vec<Bytes>>,
+    /// What came last, where it came in small pieces: they are put together, for each costs more than its bytes.
+    tail: RefCell<BytesMut>,
     trailers: RefCell<Option<HeaderMap>>,
     /// Bytes that may still be kept.
     room: Cell<u64>,
@@ -59,6 +68,7 @@ impl Kept {
             whole: body.size_hint(),
             rest: RefCell::new(Some(Box::new(body))),
             pieces: RefCell::default(),
+            tail: RefCell::default(),
             trailers: RefCell::default(),
             room: Cell::new(max),
             state: Cell::new(State::Coming),
@@ -71,6 +81,7 @@ impl Kept {
         Self {
             shared,
             at: 0,
+            tail_at: 0,
             trailers: Progress::Owed,
         }
     }
@@ -114,8 +125,7 @@ impl Kept {
         match room.filter(|_| Rc::strong_count(shared) > 1) {
             Some(room) => {
                 shared.room.set(room);
-                shared.pieces.borrow_mut().push(data.clone());
-                self.at += 1;
+                (self.at, self.tail_at) = shared.push(data);
             }
             None => self.end(State::Lost),
         }
@@ -126,6 +136,7 @@ impl Kept {
         shared.state.set(state);
         if state == State::Lost {
             shared.pieces.take();
+            shared.tail.take();
         }
         shared.wake();
     }
@@ -138,10 +149,35 @@ impl Shared {
         }
     }
 
-    /// Bytes of the pieces from this one on.
-    fn kept_from(&self, at: usize) -> u64 {
+    /// Keeps a piece, and gives the place behind it.
+    fn push(&self, data: &Bytes) -> (usize, usize) {
+        let (mut pieces, mut tail) = (self.pieces.borrow_mut(), self.tail.borrow_mut());
+        let is_small = data.len() < SMALL;
+        if !tail.is_empty() && (!is_small || tail.len() + data.len() > TAIL) {
+            pieces.push(tail.split().freeze());
+        }
+        if is_small {
+            tail.extend_from_slice(data);
+        } else {
+            pieces.push(data.clone());
+        }
+        (pieces.len(), tail.len())
+    }
+
+    /// What was kept behind a place: a whole piece, or the tail.
+    fn kept_at(&self, at: usize, tail_at: usize) -> Option<Bytes> {
+        let piece = self.pieces.borrow().get(at).cloned();
+        let tail = self.tail.borrow();
+        let rest = || tail.get(tail_at..).filter(|rest| !rest.is_empty());
+        piece.or_else(|| rest().map(Bytes::copy_from_slice))
+    }
+
+    /// Bytes that were kept behind a place.
+    fn kept_from(&self, at: usize, tail_at: usize) -> u64 {
         let pieces = self.pieces.borrow();
-        pieces.iter().skip(at).map(|piece| piece.len() as u64).sum()
+        let tail = self.tail.borrow().len().saturating_sub(tail_at) as u64;
+        let pieces = pieces.iter().skip(at).map(|piece| piece.len() as u64);
+        pieces.sum::<u64>() + tail
     }
 }
 
@@ -161,9 +197,12 @@ impl Body for Kept {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ClientBodyError>>> {
         let this = &mut *self;
-        let kept = this.shared.pieces.borrow().get(this.at).cloned();
-        if let Some(piece) = kept {
-            this.at += 1;
+        if let Some(piece) = this.shared.kept_at(this.at, this.tail_at) {
+            if this.at < this.shared.pieces.borrow().len() {
+                this.at += 1;
+            } else {
+                this.tail_at += piece.len();
+            }
             return Poll::Ready(Some(Ok(Frame::data(piece))));
         }
         let polled = match &mut *this.shared.rest.borrow_mut() {
@@ -205,14 +244,14 @@ impl Body for Kept {
         let shared = &self.shared;
         let owes = self.trailers == Progress::Owed && shared.trailers.borrow().is_some();
         let rest = shared.rest.borrow();
-        self.at >= shared.pieces.borrow().len()
+        shared.kept_from(self.at, self.tail_at) == 0
             && !owes
             && rest.as_ref().is_none_or(|rest| rest.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
         let shared = &self.shared;
-        if self.at == 0 && shared.state.get() != State::Lost {
+        if (self.at, self.tail_at) == (0, 0) && shared.state.get() != State::Lost {
             return shared.whole.clone();
         }
         let rest = shared.rest.borrow();
@@ -220,7 +259,7 @@ impl Body for Kept {
             .as_ref()
             .map_or_else(|| SizeHint::with_exact(0), |rest| rest.size_hint());
         match rest.exact() {
-            Some(rest) => SizeHint::with_exact(rest + shared.kept_from(self.at)),
+            Some(rest) => SizeHint::with_exact(rest + shared.kept_from(self.at, self.tail_at)),
             None => SizeHint::new(),
         }
     }
@@ -231,6 +270,7 @@ mod tests {
     use std::future::poll_fn;
 
     use http::HeaderValue;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -264,6 +304,35 @@ mod tests {
             assert!(!reading.is_end_stream());
             assert_eq!(read(&mut reading).await, ("hello".to_owned(), Some(fields())));
             assert!(reading.is_end_stream());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_of_any_size_are_read_again_as_they_came(sizes in prop::collection::vec(1_usize..5_000, 0..40)) {
+            let kept = Kept::new(RequestBody::Empty, u64::MAX);
+            let (mut whole, mut place) = (Vec::new(), (0, 0));
+            for (index, size) in sizes.iter().enumerate() {
+                let piece = vec![u8::try_from(index).unwrap(); *size];
+                place = kept.shared.push(&Bytes::from(piece.clone()));
+                whole.extend(piece);
+                // Who has just read it is at the end.
+                prop_assert_eq!(kept.shared.kept_at(place.0, place.1), None);
+            }
+            prop_assert_eq!(kept.shared.kept_from(place.0, place.1), 0);
+            prop_assert_eq!(kept.shared.kept_from(0, 0), whole.len() as u64);
+            let (mut read, mut again) = (Vec::new(), kept.again().unwrap());
+            while let Poll::Ready(Some(frame)) =
+                Pin::new(&mut again).poll_frame(&mut Context::from_waker(Waker::noop()))
+            {
+                read.extend(frame.unwrap().into_data().unwrap());
+            }
+            prop_assert_eq!(read, whole);
+            prop_assert!(again.is_end_stream());
+            let pieces = kept.shared.pieces.borrow().len();
+            let large = sizes.iter().filter(|size| **size >= SMALL).count();
+            let small: usize = sizes.iter().filter(|size| **size < SMALL).sum();
+            prop_assert!(pieces <= 2 * large + small / (TAIL - SMALL) + 1);
         }
     }
 
@@ -320,7 +389,7 @@ mod tests {
         let mut only = original.again().unwrap();
         drop(original);
         assert_eq!(read(&mut only).await.0, "hello");
-        assert!(only.shared.pieces.borrow().is_empty());
+        assert_eq!(only.shared.kept_from(0, 0), 0);
     }
 
     fn is_waiting(copy: &mut Pin<Box<impl Future>>) -> bool {
