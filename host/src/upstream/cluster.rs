@@ -268,7 +268,7 @@ impl Cluster {
 
 /// The first of the endpoints, from `slot` on, whose breaker lets an exchange through.
 fn admitted(lineup: &mut Lineup, mut slot: Rc<Slot>, aim: Aim<'_>) -> Option<Rc<Slot>> {
-    let avoid = aim.tried.map(Tried::clone).unwrap_or_default();
+    let avoid = aim.tried.cloned().unwrap_or_default();
     for _ in 0..=lineup.slots().len() {
         if slot.admit().is_ok() {
             return Some(slot);

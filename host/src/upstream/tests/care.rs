@@ -3,13 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::BodyExt;
-
 use super::super::{
     BreakerPlan, BreakerRules, BreakerState, CareRules, Cluster, FailureKind, InUse, Limit, LimitRules, Mark,
     Pauses, Scope, Settings, Shared,
 };
-use super::script::{Server, get, get_text, settings};
+use super::script::{Server, drain, get, get_text, settings};
 
 const SECOND: Duration = Duration::from_secs(1);
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -100,9 +98,9 @@ async fn the_breaker_of_an_endpoint_leaves_the_others_alone() {
     let client = async {
         let mut failed = 0;
         for _ in 0..10 {
-            let answer = get(&cluster).await.unwrap();
+            let mut answer = get(&cluster).await.unwrap();
             failed += usize::from(answer.status() == 500);
-            answer.into_body().collect().await.unwrap();
+            drain(answer.body_mut()).await.unwrap();
         }
         assert_eq!(failed, 2);
     };
@@ -151,7 +149,7 @@ async fn a_place_is_free_again_when_the_body_has_ended() {
     let (looked, look) = tokio::sync::oneshot::channel();
     let limits = || shared.care().limits().unwrap().in_use();
     let client = async {
-        let answer = get(&cluster).await.unwrap();
+        let mut answer = get(&cluster).await.unwrap();
         assert_eq!(
             limits(),
             InUse {
@@ -162,8 +160,8 @@ async fn a_place_is_free_again_when_the_body_has_ended() {
         let failure = get(&cluster).await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::Overloaded(Limit::Requests));
         looked.send(()).unwrap();
-        let content = answer.into_body().collect().await.unwrap().to_bytes();
-        assert_eq!(&content[..], b"abcd");
+        let (content, _) = drain(answer.body_mut()).await.unwrap();
+        assert_eq!(content, b"abcd");
         assert_eq!(limits(), InUse::default());
         get(&cluster).await.unwrap();
     };

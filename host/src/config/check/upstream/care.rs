@@ -208,7 +208,7 @@ mod tests {
             (http.method, http.path.as_str(), http.host),
             (Method::GET, "/", None)
         );
-        assert_eq!(http.expect.contains(http::StatusCode::MULTIPLE_CHOICES), true);
+        assert!(http.expect.contains(http::StatusCode::MULTIPLE_CHOICES));
         assert_eq!((check.interval, check.timeout), (5 * SECOND, 2 * SECOND));
         assert_eq!(
             (check.healthy_threshold, check.unhealthy_threshold, check.port),
