@@ -252,7 +252,7 @@ impl Body for Kept {
     fn size_hint(&self) -> SizeHint {
         let shared = &self.shared;
         if (self.at, self.tail_at) == (0, 0) && shared.state.get() != State::Lost {
-            return shared.whole.clone();
+            return shared.whole;
         }
         let rest = shared.rest.borrow();
         let rest = rest

@@ -16,6 +16,9 @@ use crate::telemetry::upstream_health::{self, UpstreamSample};
 
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
+/// One number of an upstream.
+type OfUpstream = fn(&UpstreamSum) -> u64;
+
 impl Telemetry {
     pub(super) fn write(&self, doc: &mut Exposition, upstreams: &[UpstreamSample]) {
         self.write_routes(doc);
@@ -148,7 +151,7 @@ impl Telemetry {
                 doc.count(names::UPSTREAM_RETRIES.name, &labels, count);
             }
         }
-        let counts: [(Description, fn(&UpstreamSum) -> u64); 6] = [
+        let counts: [(Description, OfUpstream); 6] = [
             (names::UPSTREAM_OVER_BUDGET, |sum| sum.over_budget),
             (names::UPSTREAM_HEDGES, |sum| sum.hedges),
             (names::UPSTREAM_HEDGES_WON, |sum| sum.hedges_won),
