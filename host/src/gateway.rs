@@ -1,15 +1,19 @@
 //! The composition root: from a configuration file to running workers, and from one generation to the
 //! next without a request noticing. Everything below knows nothing of generations.
 
+mod affinity;
 mod aside;
 mod candidate;
 mod control;
 mod ending;
 mod explain;
 mod files;
+mod finders;
+mod forward;
 mod generation;
 mod greet;
 mod intake;
+mod keepers;
 mod record;
 mod routers;
 mod routes;
@@ -17,6 +21,7 @@ mod serve;
 mod sockets;
 mod tail;
 mod upgrade;
+mod upstreams;
 mod view;
 mod worker;
 

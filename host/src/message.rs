@@ -16,6 +16,7 @@ pub mod forwarded;
 pub mod host;
 pub mod path;
 pub mod problem;
+pub mod statuses;
 pub mod survey;
 pub mod upgrade;
 pub mod via;

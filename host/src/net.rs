@@ -3,6 +3,7 @@
 
 mod body;
 mod connection;
+mod kept;
 mod listen;
 mod secure;
 mod stream;
@@ -12,6 +13,7 @@ mod watched;
 
 pub use self::body::{ClientBody, ClientBodyError, RequestBody};
 pub use self::connection::{Conn, Phase, Times};
+pub use self::kept::Kept;
 pub use self::listen::{BindError, Listening, Socket, bind, bind_beside};
 pub use self::secure::{HandshakeError, secure};
 pub use self::stream::{Accepted, ClientStream};

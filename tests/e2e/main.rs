@@ -9,6 +9,8 @@
 )]
 
 mod admin;
+mod balance;
+mod care;
 mod commands;
 mod config;
 mod conformance;
@@ -18,5 +20,6 @@ mod faults;
 mod hooks;
 mod http;
 mod plugins;
+mod recourse;
 mod reload;
 mod tls;

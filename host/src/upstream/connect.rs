@@ -12,6 +12,7 @@ use tokio_rustls::TlsConnector;
 use super::connection::Connection;
 use super::failure::{FailureKind, Fault};
 use super::pool::{Lease, Slot, Ticket};
+use super::shared::Outcome;
 use super::stream::Stream;
 
 /// How many addresses of a name are tried.
@@ -22,7 +23,20 @@ const MAX_ADDRESSES: usize = 16;
 /// # Errors
 /// `Resolve`, `Connect`, `Tls`, `ConnectTimeout`, or `Deadline` if that came first.
 pub(super) async fn open(slot: &Rc<Slot>, deadline: Option<Instant>) -> Result<Lease, Fault> {
-    let ticket = Ticket::new(slot);
+    let mut ticket = Ticket::new(slot);
+    match connected(slot, deadline).await {
+        Ok(stream) => {
+            let connection = Connection::new(stream, Instant::now());
+            Ok(Lease::fresh(connection, ticket))
+        }
+        Err(fault) => {
+            ticket.heard(Outcome::Failed(fault.kind));
+            Err(fault)
+        }
+    }
+}
+
+async fn connected(slot: &Slot, deadline: Option<Instant>) -> Result<Stream, Fault> {
     let now = Instant::now();
     let limit = now.checked_add(slot.settings.connect_timeout);
     let (due, kind) = match (limit, deadline) {
@@ -33,14 +47,12 @@ pub(super) async fn open(slot: &Rc<Slot>, deadline: Option<Instant>) -> Result<L
     if deadline.is_some_and(|deadline| deadline <= now) {
         return Err(FailureKind::Deadline.into());
     }
-    let stream = match due {
+    match due {
         Some(due) => timeout_at(due, stream(slot))
             .await
-            .map_err(|_| Fault::from(kind))??,
-        None => stream(slot).await?,
-    };
-    let connection = Connection::new(stream, Instant::now());
-    Ok(Lease::fresh(connection, ticket))
+            .map_err(|_| Fault::from(kind))?,
+        None => stream(slot).await,
+    }
 }
 
 async fn stream(slot: &Slot) -> Result<Stream, Fault> {
@@ -49,7 +61,7 @@ async fn stream(slot: &Slot) -> Result<Stream, Fault> {
         return Ok(Stream::Tcp(tcp));
     };
     let name = tls
-        .name_of(&slot.host)
+        .name_of(&slot.member.endpoint().bare_host())
         .map_err(|error| Fault::with(FailureKind::Tls, error))?;
     let handshake = TlsConnector::from(Arc::clone(tls.config())).connect(name, tcp);
     let stream = Box::pin(handshake)
@@ -59,12 +71,13 @@ async fn stream(slot: &Slot) -> Result<Stream, Fault> {
 }
 
 async fn connect(slot: &Slot) -> Result<TcpStream, Fault> {
-    if let Some(address) = slot.address {
+    if let Some(address) = slot.member.address() {
         return connect_to(address)
             .await
             .map_err(|error| Fault::with(FailureKind::Connect, error));
     }
-    let found = lookup_host((slot.host.as_str(), slot.port)).await;
+    let endpoint = slot.member.endpoint();
+    let found = lookup_host((endpoint.host.as_str(), endpoint.port)).await;
     let addresses = found.map_err(|error| Fault::with(FailureKind::Resolve, error))?;
     let mut last = Fault::from(FailureKind::Resolve);
     for address in addresses.take(MAX_ADDRESSES) {

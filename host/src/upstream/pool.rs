@@ -2,14 +2,18 @@
 //! are made.
 
 use std::cell::{Cell, RefCell};
-use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::breaker::{Passage, Refused};
+use super::care::Pass;
 use super::connection::Connection;
-use super::settings::{Endpoint, Settings};
+use super::member::Member;
+use super::settings::Settings;
+use super::shared::{Outcome, Shared, Watch};
 
 /// The counters of one endpoint in one worker, as they stood when they were read.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -31,10 +35,9 @@ pub struct EndpointStats {
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) settings: Arc<Settings>,
-    pub(super) host: String,
-    pub(super) port: u16,
-    /// The address, when the host is one.
-    pub(super) address: Option<SocketAddr>,
+    pub(super) member: Arc<Member>,
+    /// Who hears of exchanges; none where nobody wants to.
+    watcher: Option<Arc<Shared>>,
     /// `host:port`, for failures.
     pub(super) label: Arc<str>,
     #[expect(
@@ -43,6 +46,8 @@ pub(super) struct Slot {
     )]
     idle: RefCell<Vec<Box<Connection>>>,
     swept_at: Cell<Instant>,
+    /// For the next ticket.
+    passage: Cell<Option<Passage>>,
     connects: Cell<u64>,
     reuses: Cell<u64>,
     failures: Cell<u64>,
@@ -59,23 +64,15 @@ pub(super) enum Check {
 }
 
 impl Slot {
-    pub(super) fn new(endpoint: &Endpoint, settings: Arc<Settings>, now: Instant) -> Rc<Self> {
-        let host = endpoint
-            .host
-            .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'));
-        let host = host.unwrap_or(&endpoint.host).to_owned();
+    pub(super) fn new(member: Arc<Member>, shared: &Arc<Shared>, now: Instant) -> Rc<Self> {
         Rc::new(Self {
-            address: host
-                .parse::<IpAddr>()
-                .ok()
-                .map(|ip| SocketAddr::new(ip, endpoint.port)),
-            host,
-            port: endpoint.port,
-            label: endpoint.to_string().into(),
-            settings,
+            label: Arc::clone(member.label()),
+            member,
+            watcher: (shared.watch() == Watch::On).then(|| Arc::clone(shared)),
+            settings: Arc::clone(shared.settings()),
             idle: RefCell::new(Vec::new()),
             swept_at: Cell::new(now),
+            passage: Cell::new(None),
             connects: Cell::new(0),
             reuses: Cell::new(0),
             failures: Cell::new(0),
@@ -90,6 +87,24 @@ impl Slot {
             failures: self.failures.get(),
             idle: self.idle.borrow().len(),
             in_flight: self.in_flight.get(),
+        }
+    }
+
+    /// Asks the breaker of the endpoint, if it has one, for the ticket that comes next.
+    ///
+    /// # Errors
+    /// [`Refused`] by the breaker.
+    pub(super) fn admit(&self) -> Result<(), Refused> {
+        if let Some(shared) = &self.watcher {
+            self.passage.set(Some(shared.care().admit(shared, &self.member)?));
+        }
+        Ok(())
+    }
+
+    /// There is no next ticket, after all.
+    pub(super) fn dismiss(&self) {
+        if let (Some(shared), Some(passage)) = (&self.watcher, self.passage.take()) {
+            shared.heard(&self.member, passage, Outcome::Abandoned, Duration::ZERO);
         }
     }
 
@@ -110,6 +125,7 @@ impl Slot {
                 return Some(Lease {
                     connection,
                     ticket: Ticket::new(self),
+                    pass: None,
                     origin: Origin::Kept,
                 });
             }
@@ -140,6 +156,7 @@ impl Slot {
 pub(super) struct Lease {
     pub(super) connection: Box<Connection>,
     ticket: Ticket,
+    pass: Option<Box<Pass>>,
     pub(super) origin: Origin,
 }
 
@@ -154,22 +171,42 @@ pub(super) enum Origin {
 impl Lease {
     /// The lease of a connection that was just made.
     pub(super) fn fresh(connection: Box<Connection>, ticket: Ticket) -> Self {
-        let slot = &ticket.0;
+        let slot = &ticket.slot;
         slot.connects.set(slot.connects.get() + 1);
         Self {
             connection,
             ticket,
+            pass: None,
             origin: Origin::Fresh,
         }
     }
 
     pub(super) fn slot(&self) -> &Rc<Slot> {
-        &self.ticket.0
+        &self.ticket.slot
     }
 
-    /// The connection, and what counts it as in flight.
-    pub(super) fn give_up(self) -> (Box<Connection>, Ticket) {
-        (self.connection, self.ticket)
+    /// Reports how the exchange went, where somebody wants to know.
+    pub(super) fn heard(&mut self, outcome: Outcome) {
+        self.ticket.heard(outcome);
+        if let Some(pass) = &mut self.pass {
+            pass.heard(outcome);
+        }
+    }
+
+    /// Closes a connection that turned out to be closed already: it says nothing of the endpoint, and another ticket
+    /// takes the place of this one.
+    pub(super) fn renew(mut self) {
+        self.ticket.hand_back();
+    }
+
+    /// Keeps the permission for the exchange to its end.
+    pub(super) fn hold(&mut self, pass: Box<Pass>) {
+        self.pass = Some(pass);
+    }
+
+    /// The connection, what counts it as in flight, and the permission for it.
+    pub(super) fn give_up(self) -> (Box<Connection>, Ticket, Option<Box<Pass>>) {
+        (self.connection, self.ticket, self.pass)
     }
 
     /// Ends the exchange and keeps the connection for the next one.
@@ -177,24 +214,73 @@ impl Lease {
         let Self {
             connection, ticket, ..
         } = self;
-        ticket.0.keep(connection);
+        ticket.slot.keep(connection);
     }
 }
 
 /// Counts an exchange as in flight until it is dropped.
 #[derive(Debug)]
-pub(super) struct Ticket(Rc<Slot>);
+pub(super) struct Ticket {
+    slot: Rc<Slot>,
+    report: Option<Report>,
+}
+
+/// What the exchange has yet to report.
+#[derive(Debug)]
+struct Report {
+    began: Instant,
+    heard: bool,
+    passage: Passage,
+}
 
 impl Ticket {
     pub(super) fn new(slot: &Rc<Slot>) -> Self {
         slot.in_flight.set(slot.in_flight.get() + 1);
-        Self(Rc::clone(slot))
+        let report = slot.watcher.as_ref().map(|shared| {
+            shared.begun(&slot.member);
+            Report {
+                began: Instant::now(),
+                heard: false,
+                passage: slot.passage.take().unwrap_or(Passage::Free),
+            }
+        });
+        Self {
+            slot: Rc::clone(slot),
+            report,
+        }
+    }
+
+    /// Reports how the exchange went, where somebody wants to know.
+    pub(super) fn heard(&mut self, outcome: Outcome) {
+        if let (Some(report), Some(shared)) = (&mut self.report, &self.slot.watcher) {
+            report.heard = true;
+            let passage = std::mem::replace(&mut report.passage, Passage::Free);
+            shared.heard(&self.slot.member, passage, outcome, report.began.elapsed());
+        }
+    }
+
+    /// Leaves the report to the next ticket of the endpoint.
+    fn hand_back(&mut self) {
+        if let Some(report) = &mut self.report {
+            report.heard = true;
+            self.slot.passage.set(Some(report.passage));
+        }
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.0.in_flight.set(self.0.in_flight.get().saturating_sub(1));
+        self.slot
+            .in_flight
+            .set(self.slot.in_flight.get().saturating_sub(1));
+        if let Some(report) = &self.report {
+            if !report.heard {
+                self.heard(Outcome::Abandoned);
+            }
+            if let Some(shared) = &self.slot.watcher {
+                shared.ended(&self.slot.member);
+            }
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use bytes::{Buf, BytesMut};
 use http::HeaderValue;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::care::Pass;
 use super::pool::{Lease, Ticket};
 use super::stream::Stream;
 
@@ -20,11 +21,12 @@ pub struct Upgraded {
     ahead: BytesMut,
     stream: Stream,
     _ticket: Ticket,
+    _pass: Option<Box<Pass>>,
 }
 
 impl Upgraded {
     pub(super) fn new(lease: Lease, protocol: HeaderValue) -> Self {
-        let (connection, ticket) = lease.give_up();
+        let (connection, ticket, pass) = lease.give_up();
         let (stream, mut ahead) = connection.into_stream();
         if ahead.is_empty() {
             // Not even its memory is needed.
@@ -35,6 +37,7 @@ impl Upgraded {
             ahead,
             stream,
             _ticket: ticket,
+            _pass: pass,
         }
     }
 

@@ -167,3 +167,24 @@ async fn tries_are_bounded_and_belong_to_the_request() {
     assert_eq!(hooks(&lines).len(), 12, "{lines:?}");
     gateway.shutdown().await;
 }
+
+#[tokio::test]
+async fn tries_that_a_hook_asks_for_are_those_of_the_budget() {
+    let main = Upstream::reset();
+    let gateway = traced(&main)
+        .upstream_with(
+            "poor",
+            &[main.address()],
+            "retry-budget = { percent = 0, min-per-second = 0 }",
+        )
+        .toml(ENTRIES)
+        .toml("[[routes]]\nname = 'poor'\npipeline = ['a']\nupstream = 'poor'\n")
+        .start()
+        .await;
+    let answer = gateway.send(&get(&["a on-request set-retry 0 5"])).await;
+    assert_eq!(answer.problem(), "upstream-reset");
+    assert_eq!(main.requests().len(), 1);
+    let refused = "portcullis_upstream_retry_budget_exhausted_total{upstream=\"poor\"}";
+    assert_eq!(gateway.metric(refused).await, Some(1.0));
+    gateway.shutdown().await;
+}

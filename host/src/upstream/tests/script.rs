@@ -15,11 +15,12 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
+use super::super::care::CareRules;
 use super::super::failure::BoxError;
-use super::super::{Cluster, Endpoint, Failure, RequestHead, ResponseBody, Settings};
+use super::super::{Aim, Cluster, Endpoint, Failure, Policy, RequestHead, ResponseBody, Settings, Shared};
 
 /// Settings of the tests; a minute for everything, so that only a test of that time meets it.
-pub(super) fn settings(ports: &[u16]) -> Settings {
+pub(in super::super) fn settings(ports: &[u16]) -> Settings {
     Settings {
         name: "test".into(),
         endpoints: ports
@@ -28,7 +29,13 @@ pub(super) fn settings(ports: &[u16]) -> Settings {
                 host: "127.0.0.1".to_owned(),
                 port,
             })
+            .map(Into::into)
             .collect(),
+        policy: Policy::RoundRobin,
+        slow_start: None,
+        panic_percent: 0,
+        zone: None,
+        care: CareRules::default(),
         connect_timeout: Duration::from_secs(60),
         first_byte_timeout: Duration::from_secs(60),
         idle_timeout: Duration::from_secs(60),
@@ -41,7 +48,7 @@ pub(super) fn settings(ports: &[u16]) -> Settings {
 }
 
 pub(super) fn cluster(settings: Settings) -> Rc<Cluster> {
-    Cluster::new(Arc::new(settings))
+    Cluster::new(Shared::new(Arc::new(settings), None))
 }
 
 /// A listener on a free port.
@@ -201,7 +208,7 @@ where
         upgrade: None,
         via: None,
     };
-    cluster.send(head, body, None).await
+    cluster.send(head, body, None, Aim::default()).await
 }
 
 pub(super) async fn get(cluster: &Rc<Cluster>) -> Result<Response<ResponseBody<Empty<Bytes>>>, Failure> {
@@ -234,5 +241,5 @@ pub(super) async fn get_text(cluster: &Rc<Cluster>) -> Result<String, Failure> {
 
 /// The counters of the first endpoint.
 pub(super) fn stats(cluster: &Cluster) -> super::super::EndpointStats {
-    cluster.stats().next().unwrap().1
+    cluster.stats()[0].1
 }

@@ -8,7 +8,9 @@ use http_body_util::{BodyExt, Empty};
 use tokio::io::DuplexStream;
 use tokio::time::{Instant, sleep};
 
-use super::super::{Cluster, Failure, FailureKind, RequestHead, ResponseBody, RetrySafety, Settings, Until};
+use super::super::{
+    Aim, Cluster, Failure, FailureKind, RequestHead, ResponseBody, RetrySafety, Settings, Until,
+};
 use super::script::{Wire, cluster, data, drain, feed, get, get_text, memory, send, settings, stats};
 
 fn seconds(count: u64) -> Duration {
@@ -42,7 +44,9 @@ async fn get_by(
         upgrade: None,
         via: None,
     };
-    cluster.send(head, Empty::new(), Some(deadline)).await
+    cluster
+        .send(head, Empty::new(), Some(deadline), Aim::default())
+        .await
 }
 
 #[tokio::test(start_paused = true)]
@@ -387,5 +391,5 @@ async fn within(
         end,
         head: Some(Instant::now() + time),
     };
-    cluster.send(head, Empty::new(), until).await
+    cluster.send(head, Empty::new(), until, Aim::default()).await
 }
