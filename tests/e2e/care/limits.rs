@@ -1,9 +1,11 @@
 //! Limits of an upstream, over all workers.
 
+use portcullis_tests::Gateway;
 use portcullis_tests::endpoint::Mode;
 use portcullis_tests::patience::eventually;
 use portcullis_tests::upstream::Gate;
-use serde_json::json;
+use portcullis_tests::websocket::{Client, EchoServer};
+use serde_json::{Value, json};
 
 use super::{burst, endpoints, expect_ok, expect_refused, front};
 
@@ -93,8 +95,7 @@ async fn a_client_that_leaves_gives_its_place_back() {
     let keys = "limits = { connections = 1, pending = 1, requests = 2, pending-timeout = '1h' }";
     let gateway = front(&[&only], keys).start().await;
     let mut clients = burst(&gateway, 2);
-    let pending =
-        |count: u64| move |status: &serde_json::Value| status["upstreams"][0]["in-use"]["pending"] == count;
+    let pending = |count: u64| move |status: &Value| status["upstreams"][0]["in-use"]["pending"] == count;
     gateway.wait_for(pending(1)).await;
     clients.abort_all();
     while clients.join_next().await.is_some() {}
@@ -106,5 +107,39 @@ async fn a_client_that_leaves_gives_its_place_back() {
     .await;
     gate.open_for_good();
     expect_ok(burst(&gateway, 1), 1).await;
+    gateway.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_tunnel_keeps_its_place_until_it_is_closed() {
+    let server = EchoServer::start().await;
+    let gateway = Gateway::new()
+        .upstream_with(
+            "up",
+            &[server.address()],
+            "limits = { requests = 1, connections = 1 }",
+        )
+        .toml("[[routes]]\nname = \"all\"\nupstream = \"up\"\n")
+        .start()
+        .await;
+    let mut client = Client::open(gateway.address(), "/", "").await;
+    client.echoes("hello").await;
+    let in_use = |of: Value| move |status: &Value| status["upstreams"][0]["in-use"] == of;
+    gateway
+        .wait_for(in_use(json!({ "requests": 1, "connections": 1, "pending": 0 })))
+        .await;
+    let answer = gateway.get("/").await;
+    assert_eq!(
+        (answer.status, answer.problem().as_str()),
+        (503, "upstream-overloaded")
+    );
+    drop(client);
+    gateway
+        .wait_for(in_use(json!({ "requests": 0, "connections": 0, "pending": 0 })))
+        .await;
+    Client::open(gateway.address(), "/", "")
+        .await
+        .echoes("again")
+        .await;
     gateway.shutdown().await;
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use portcullis_tests::patience::eventually;
 use portcullis_tests::upstream::{Gate, Step};
+use portcullis_tests::websocket::Client;
 use portcullis_tests::{Request, Upstream};
 use tokio::time::Instant;
 
@@ -104,5 +105,16 @@ async fn a_second_try_is_one_of_the_budget() {
         ),
         (1, 1.0)
     );
+    gateway.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_request_that_asks_for_an_upgrade_has_no_second_try() {
+    let slow = silent();
+    let keys = "hedge.after = '1ms'\nfirst-byte-timeout = '100ms'";
+    let gateway = front(&[slow.address()], keys).start().await;
+    let (_stream, head) = Client::ask(gateway.address(), "/", "").await;
+    assert!(head.starts_with("HTTP/1.1 504 "), "{head}");
+    assert_eq!((slow.requests().len(), up(&gateway, "hedges").await), (1, 0.0));
     gateway.shutdown().await;
 }

@@ -2,6 +2,7 @@
 
 use portcullis_tests::patience::eventually;
 use portcullis_tests::upstream::{Gate, Step};
+use portcullis_tests::websocket::{Client, EchoServer};
 use portcullis_tests::{Gateway, GatewayBuilder, Request, Upstream};
 
 use super::of;
@@ -106,6 +107,29 @@ async fn none_are_copied_at_no_per_cent() {
         assert_eq!(gateway.get("/").await.status, 200);
     }
     assert_eq!(of(&gateway, "mirrored", "shadow").await, 0.0);
+    assert_eq!(shadow.requests().len(), 0);
+    gateway.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_request_that_asks_for_an_upgrade_is_not_copied_and_its_tunnel_carries_what_it_should() {
+    let (server, shadow) = (EchoServer::start().await, Upstream::echo());
+    let gateway = Gateway::new()
+        .workers(1)
+        .upstream_with("main", &[server.address()], "retries = {}\nhedge.after = '1h'")
+        .upstream("shadow", &shadow)
+        .toml("[[routes]]\nname = 'all'\nupstream = 'main'\n[routes.mirror]\nupstream = 'shadow'\n")
+        .start()
+        .await;
+    let mut client = Client::open(gateway.address(), "/", "").await;
+    client.echoes("hello").await;
+    drop(client);
+    let counts = (
+        of(&gateway, "mirrored", "shadow").await,
+        of(&gateway, "mirror_dropped", "shadow").await,
+        of(&gateway, "hedges", "main").await,
+    );
+    assert_eq!(counts, (0.0, 0.0, 0.0));
     assert_eq!(shadow.requests().len(), 0);
     gateway.shutdown().await;
 }

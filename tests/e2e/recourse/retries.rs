@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use portcullis_tests::upstream::{Gate, Step, Turn};
+use portcullis_tests::websocket::{Client, EchoServer};
 use portcullis_tests::wire::Fault;
 use portcullis_tests::{Load, Request, Upstream};
+use tokio::io::AsyncReadExt;
 use tokio::time::Instant;
 
 use super::{front, retried, up};
@@ -234,5 +236,33 @@ async fn the_death_of_one_of_three_endpoints_fails_no_request_that_can_be_repeat
     upstreams[1].stop();
     load.wait_for(1_000).await;
     load.stop().await.expect_no_failure();
+    gateway.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_upgrade_goes_to_another_endpoint_when_one_cannot_be_connected() {
+    let server = EchoServer::start().await;
+    let endpoints = [Upstream::nowhere(), server.address()];
+    let gateway = front(&endpoints, "retries = {}").start().await;
+    for _ in 0..4 {
+        Client::open(gateway.address(), "/", "")
+            .await
+            .echoes("hello")
+            .await;
+    }
+    gateway.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_101_that_breaks_off_afterwards_is_not_tried_again() {
+    let switching = "HTTP/1.1 101 Go\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+    let upstream = Upstream::raw([Step::Request, Step::send(switching)]);
+    let keys = "retries = { on = ['reset', '5xx'] }\nfallback = { status = 503 }";
+    let gateway = front(&[upstream.address()], keys).start().await;
+    let (mut stream, head) = Client::ask(gateway.address(), "/", "").await;
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).await.ok();
+    assert_eq!((rest.len(), upstream.requests().len()), (0, 1));
     gateway.shutdown().await;
 }

@@ -147,6 +147,7 @@ const PATHS: &[(&str, &str)] = &[
     ("upstreams.other.breaker", "breaker"),
     ("upstreams.other.limits", "upstream-limits"),
     ("upstreams.other", "upstream"),
+    ("upstreams.other.tls", "upstream-tls"),
     ("upstreams.other.balance", "balance"),
     ("upstreams.other.slow-start", "slow-start"),
     ("upstreams.other.sticky", "sticky"),
