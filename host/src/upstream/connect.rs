@@ -61,7 +61,7 @@ async fn stream(slot: &Slot) -> Result<Stream, Fault> {
         return Ok(Stream::Tcp(tcp));
     };
     let name = tls
-        .name_of(&slot.member.endpoint().bare_host())
+        .name_of(slot.member.endpoint().bare_host())
         .map_err(|error| Fault::with(FailureKind::Tls, error))?;
     let handshake = TlsConnector::from(Arc::clone(tls.config())).connect(name, tcp);
     let stream = Box::pin(handshake)

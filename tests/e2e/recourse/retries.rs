@@ -264,5 +264,6 @@ async fn a_101_that_breaks_off_afterwards_is_not_tried_again() {
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).await.ok();
     assert_eq!((rest.len(), upstream.requests().len()), (0, 1));
+    drop(stream);
     gateway.shutdown().await;
 }
