@@ -2,13 +2,16 @@
 //! the journal that undoes the edits of a hook that failed. It knows the rules of who may edit what and
 //! when (`edit`), but no plugin, no guest, no socket.
 
+mod ahead;
 mod attributes;
+mod block;
 mod capture;
 mod compact;
 mod edit;
 mod field;
 mod head;
 mod journal;
+mod names;
 mod pace;
 mod text;
 
@@ -20,15 +23,17 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Version};
 use tokio::time::Instant;
 
+use self::ahead::Ahead;
 pub use self::attributes::Attributes;
 use self::capture::Captures;
 pub use self::capture::{CaptureOrder, Side, WhenClientLeaves};
-pub use self::edit::{EditError, MAX_STATE};
+pub use self::edit::{Aim, EditError, MAX_STATE};
 pub use self::field::{field_name, field_value, final_status};
 pub use self::head::{ErrorView, RequestHead, ResponseHead, Seen, Stage, UpstreamView};
 use self::journal::{Edit, Journal};
+pub use self::names::FieldNames;
 pub use self::pace::{MAX_EXTRA_TRIES, MAX_PAUSE, Tries};
-pub use self::text::{from_text, to_text};
+pub use self::text::{address_text, from_text, to_text};
 use crate::ids::RequestId;
 use crate::message::path::Separators;
 use crate::tls::Secured;
@@ -125,6 +130,7 @@ pub struct Exchange {
     stages: Vec<Stage>,
     names: Arc<Names>,
     journal: Journal,
+    ahead: Ahead,
     tentative: bool,
     pause: Option<Duration>,
     tries: Tries,
@@ -164,6 +170,7 @@ impl Exchange {
             stages: Vec::new(),
             names,
             journal: Journal::default(),
+            ahead: Ahead::default(),
             tentative: false,
             pause: None,
             tries: Tries::default(),
@@ -208,7 +215,14 @@ impl Exchange {
 
     /// Takes back every edit since the last [`commit`](Self::commit).
     pub fn undo(&mut self) {
-        while let Some(edit) = self.journal.pop() {
+        self.undo_to(0);
+    }
+
+    /// Takes back every edit but the first `kept` since the last commit.
+    fn undo_to(&mut self, kept: usize) {
+        while self.journal.len() > kept
+            && let Some(edit) = self.journal.pop()
+        {
             match edit {
                 Edit::Method(old) => self.request.method = old,
                 Edit::Authority(old) => self.request.authority = old,
@@ -227,6 +241,7 @@ impl Exchange {
                         old.restore(headers, name);
                     }
                 }
+                Edit::Ahead => self.ahead.pop(),
                 Edit::Attribute(key, old) => self.attributes.restore(&key, old),
                 Edit::State(stage, old) => {
                     if let Some(stage) = self.stages.get_mut(stage) {

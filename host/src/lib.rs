@@ -12,6 +12,7 @@ pub mod exchange;
 pub mod gateway;
 pub mod ids;
 pub mod message;
+pub mod mux;
 pub mod net;
 pub mod pipeline;
 pub mod plugin;

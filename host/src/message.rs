@@ -14,6 +14,7 @@ pub mod decode;
 pub mod fields;
 pub mod forwarded;
 pub mod host;
+pub mod http2;
 pub mod path;
 pub mod problem;
 pub mod statuses;

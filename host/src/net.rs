@@ -3,8 +3,11 @@
 
 mod body;
 mod connection;
+pub mod http2;
+mod inlet;
 mod kept;
 mod listen;
+mod protocol;
 mod secure;
 mod stream;
 mod tunnel;
@@ -13,8 +16,10 @@ mod watched;
 
 pub use self::body::{ClientBody, ClientBodyError, RequestBody};
 pub use self::connection::{Conn, Phase, Times};
+pub use self::inlet::Inlet;
 pub use self::kept::Kept;
 pub use self::listen::{BindError, Listening, Socket, bind, bind_beside};
+pub use self::protocol::{Protocol, Spoken};
 pub use self::secure::{HandshakeError, secure};
 pub use self::stream::{Accepted, ClientStream};
 pub use self::tunnel::{Carried, TunnelEnd, tie};

@@ -27,8 +27,10 @@ pub use server::{
 pub use sessions::Sessions;
 pub use trust::{Trust, TrustError};
 
-/// The only protocol that is spoken on both sides so far (RFC 7301 section 6).
+/// HTTP/1.1, as ALPN names it (RFC 7301 section 6).
 pub const HTTP_1_1: &[u8] = b"http/1.1";
+/// HTTP/2, as ALPN names it (RFC 9113 section 3.1).
+pub const HTTP_2: &[u8] = b"h2";
 
 /// The one provider of cryptography.
 fn provider() -> Arc<CryptoProvider> {

@@ -1,6 +1,6 @@
-//! An HTTP/1.1 client for the hot path: one [`Cluster`] per worker thread and upstream, with its own pool of
-//! connections. It refuses to know plugins, routes, the configuration file and other threads, but for what [`Shared`]
-//! tells of an upstream's endpoints.
+//! An HTTP/1.1 client for the hot path, and one for HTTP/2 beside it: one [`Cluster`] per worker thread and upstream, with
+//! its own pool of connections. It refuses to know plugins, routes, the configuration file and other threads, but for what
+//! [`Shared`] tells of an upstream's endpoints.
 //!
 //! Request and response of an exchange are one state machine that runs inside the caller's task: no channel, no
 //! spawned task. A connection owns one buffer in and one out, which are reused as long as it lives; the values of
@@ -21,11 +21,13 @@ mod exchange;
 mod failure;
 mod fields;
 mod health;
+mod http2;
 mod limits;
 mod lineup;
 mod member;
 mod outlier;
 mod pool;
+mod reply;
 mod request;
 mod response;
 mod settings;
@@ -47,13 +49,15 @@ pub use cluster::{Cluster, Until};
 pub use discovery::{Dns, DnsError, DnsSettings, Family, Lookup, Place, follow, names};
 pub use failure::{BodyLength, Failure, FailureKind, RetrySafety};
 pub use health::{Change, Checked, HealthRules, HttpProbe, Probe, Standing, Thresholds};
+pub use http2::Http2Body;
 pub use limits::{InUse, Limit, LimitRules, Limits, Permit};
 pub use lineup::{Aim, Tried};
 pub use member::{Mark, Member};
 pub use outlier::{Judgement, OutlierRules, Record, Sign};
 pub use pool::EndpointStats;
+pub use reply::Reply;
 pub use request::RequestHead;
-pub use settings::{Endpoint, Entry, Settings, Source};
+pub use settings::{Endpoint, Entry, Protocol, Settings, Source};
 pub use shared::{Outcome, Roster, Seat, Shared, Watch};
 pub use upgraded::Upgraded;
 

@@ -19,6 +19,7 @@ mod documents;
 mod faults;
 mod hooks;
 mod http;
+mod http2;
 mod plugins;
 mod recourse;
 mod reload;

@@ -28,6 +28,7 @@ pub struct Load {
     address: SocketAddr,
     request: Request,
     connections: usize,
+    pause: Duration,
     judge: Arc<Judge>,
 }
 
@@ -43,6 +44,7 @@ impl Load {
             address,
             request,
             connections: 4,
+            pause: Duration::ZERO,
             judge: Arc::new(judge),
         }
     }
@@ -51,6 +53,13 @@ impl Load {
     #[must_use]
     pub fn connections(mut self, connections: usize) -> Self {
         self.connections = connections;
+        self
+    }
+
+    /// How long each connection rests between two requests: load that leaves the machine time for something else.
+    #[must_use]
+    pub fn pause(mut self, pause: Duration) -> Self {
+        self.pause = pause;
         self
     }
 
@@ -65,6 +74,7 @@ impl Load {
     #[must_use]
     pub fn start(self) -> RunningLoad {
         let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let longest = Arc::new(AtomicU64::new(0));
         let mut tasks = JoinSet::new();
         for _ in 0..self.connections {
             let worker = Worker {
@@ -73,6 +83,8 @@ impl Load {
                 judge: Arc::clone(&self.judge),
                 stop: Arc::clone(&stop),
                 answered: Arc::clone(&answered),
+                longest: Arc::clone(&longest),
+                pause: self.pause,
                 start: Instant::now(),
                 tally: Tally::default(),
             };
@@ -81,6 +93,7 @@ impl Load {
         RunningLoad {
             stop,
             answered,
+            longest,
             tasks,
         }
     }
@@ -100,6 +113,7 @@ impl fmt::Debug for Load {
 pub struct RunningLoad {
     stop: Arc<AtomicBool>,
     answered: Arc<AtomicU64>,
+    longest: Arc<AtomicU64>,
     tasks: JoinSet<Tally>,
 }
 
@@ -108,6 +122,12 @@ impl RunningLoad {
     #[must_use]
     pub fn answered(&self) -> u64 {
         self.answered.load(Ordering::Relaxed)
+    }
+
+    /// The longest latency of those answered since the last call.
+    #[must_use]
+    pub fn take_longest(&self) -> Duration {
+        Duration::from_nanos(self.longest.swap(0, Ordering::Relaxed))
     }
 
     /// Waits until `more` requests were answered from now on.
@@ -222,6 +242,8 @@ struct Worker {
     judge: Arc<Judge>,
     stop: Arc<AtomicBool>,
     answered: Arc<AtomicU64>,
+    longest: Arc<AtomicU64>,
+    pause: Duration,
     start: Instant,
     tally: Tally,
 }
@@ -236,6 +258,9 @@ impl Worker {
             self.count(begun.elapsed(), outcome);
             // A failure that costs no time must not keep the test's runtime from its other tasks.
             tokio::task::yield_now().await;
+            if !self.pause.is_zero() {
+                tokio::time::sleep(self.pause).await;
+            }
         }
         self.tally
     }
@@ -276,6 +301,8 @@ impl Worker {
                 });
             }
         }
+        let nanos = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
+        self.longest.fetch_max(nanos, Ordering::Relaxed);
         self.answered.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -304,6 +331,7 @@ mod tests {
         assert!(report.requests >= 50, "{report}");
         assert_eq!(report.requests, upstream.requests().len() as u64);
         assert_eq!(upstream.connections(), 3);
+        assert!(report.percentile(100) > Duration::ZERO);
         assert!(report.percentile(50) <= report.percentile(99));
     }
 

@@ -1,4 +1,4 @@
-//! Waiting for something to become true: bounded, by looking again and again. Never waits for time to pass.
+//! Waiting for something to become true: bounded, by looking again and again. Never waits for a time that is to be long enough.
 
 use std::time::Duration;
 
@@ -10,6 +10,8 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(10);
+/// Between two looks at what is to stand still.
+const REST: Duration = Duration::from_millis(100);
 
 /// Looks until `look` gives something.
 ///
@@ -28,6 +30,22 @@ pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>)
         );
         time::sleep(LOOK).await;
     }
+}
+
+/// Looks until the number that `look` gives is above zero and the same twice, [`REST`] apart; gives it.
+///
+/// # Panics
+/// As [`eventually`].
+pub async fn at_rest<N: Copy + Default + PartialEq>(what: &str, mut look: impl FnMut() -> N) -> N {
+    let mut before = N::default();
+    eventually(what, async || {
+        time::sleep(REST).await;
+        let now = look();
+        let rests = now != N::default() && now == before;
+        before = now;
+        rests.then_some(now)
+    })
+    .await
 }
 
 #[cfg(test)]

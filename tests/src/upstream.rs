@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::patience::eventually;
+use crate::port;
 use crate::upstream::behaviour::Behaviour;
 use crate::upstream::record::Record;
 
@@ -184,12 +185,7 @@ impl Upstream {
     }
 
     fn start(behaviour: Behaviour) -> Self {
-        let listener = StdListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("a bound listener has an address");
-        listener
-            .set_nonblocking(true)
-            .expect("a listener that does not block");
-        let listener = TcpListener::from_std(listener).expect("a runtime around the upstream");
+        let (listener, address) = port::listen();
         let record = Arc::new(Record::default());
         let task = tokio::spawn(serve(listener, address, Arc::new(behaviour), Arc::clone(&record)));
         Self {

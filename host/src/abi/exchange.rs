@@ -7,7 +7,10 @@ use wasmtime::component::Resource;
 use super::imports::exchange::{Host, WhenClientLeaves as WitWhenClientLeaves};
 use super::imports::types::{Problem, Section as WitSection, Side as WitSide};
 use super::{Blob, Fallible, HostState, Trap};
-use crate::exchange::{CaptureOrder, EditError, Phase, Section, Side, WhenClientLeaves, to_text};
+use crate::exchange::{
+    Aim, CaptureOrder, EditError, Exchange, FieldNames, Phase, Section, Side, WhenClientLeaves, address_text,
+    to_text,
+};
 
 impl From<WitSide> for Side {
     fn from(side: WitSide) -> Self {
@@ -34,6 +37,18 @@ fn edited(result: Result<(), EditError>) -> Fallible<()> {
     Ok(result.map_err(Problem::from))
 }
 
+impl HostState {
+    fn aim(&mut self, section: WitSection) -> Trap<(&mut Exchange, Aim, &mut FieldNames)> {
+        let aim = Aim {
+            phase: self.phase,
+            stage: self.stage,
+            section: section.into(),
+        };
+        let (exchange, names) = self.current_and_names()?;
+        Ok((exchange, aim, names))
+    }
+}
+
 impl Host for HostState {
     fn id(&mut self) -> Trap<u64> {
         Ok(self.current()?.id)
@@ -44,7 +59,7 @@ impl Host for HostState {
     }
 
     fn client_ip(&mut self) -> Trap<String> {
-        Ok(self.current()?.client_ip.to_string())
+        Ok(address_text(self.current()?.client_ip))
     }
 
     fn property(&mut self, key: String) -> Trap<Option<String>> {
@@ -100,10 +115,11 @@ impl Host for HostState {
     }
 
     fn header(&mut self, section: WitSection, name: String) -> Trap<Option<String>> {
-        let value = self
-            .current()?
+        let (exchange, names) = self.current_and_names()?;
+        let value = exchange
             .fields(section.into())
-            .and_then(|fields| fields.get(name.as_str()));
+            .zip(names.any(name.as_bytes()).ok())
+            .and_then(|(fields, name)| fields.get(name));
         Ok(value.map(|value| to_text(value.as_bytes())))
     }
 
@@ -147,18 +163,23 @@ impl Host for HostState {
     }
 
     fn set_header(&mut self, section: WitSection, name: String, value: String) -> Fallible<()> {
-        let (exchange, _, phase, _) = self.editing()?;
-        edited(exchange.set_header(phase, section.into(), &name, &value))
+        let (exchange, aim, names) = self.aim(section)?;
+        edited(exchange.set_header(aim, names, &name, &value))
     }
 
     fn append_header(&mut self, section: WitSection, name: String, value: String) -> Fallible<()> {
-        let (exchange, _, phase, _) = self.editing()?;
-        edited(exchange.append_header(phase, section.into(), &name, &value))
+        let (exchange, aim, names) = self.aim(section)?;
+        edited(exchange.append_header(aim, names, &name, &value))
     }
 
     fn remove_header(&mut self, section: WitSection, name: String) -> Fallible<()> {
-        let (exchange, _, phase, _) = self.editing()?;
-        edited(exchange.remove_header(phase, section.into(), &name))
+        let (exchange, aim, names) = self.aim(section)?;
+        edited(exchange.remove_header(aim, names, &name))
+    }
+
+    fn edit_headers(&mut self, section: WitSection, set: Vec<u8>, append: Vec<u8>) -> Fallible<()> {
+        let (exchange, aim, names) = self.aim(section)?;
+        edited(exchange.edit_headers(aim, names, &set.into(), &append.into()))
     }
 
     fn state(&mut self) -> Trap<Option<Vec<u8>>> {

@@ -7,9 +7,10 @@ use bytes::Bytes;
 use wasmtime::component::{Resource, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
+use super::metrics::KnownSeries;
 use super::{Blob, wasi};
 use crate::engine::{CpuMeter, MemoryMeter, OverBudget};
-use crate::exchange::{Exchange, Phase};
+use crate::exchange::{Exchange, FieldNames, Phase};
 use crate::store::EntryStore;
 use crate::telemetry::plugin_metrics::EntryMetrics;
 
@@ -52,6 +53,9 @@ pub struct HostState {
     pub yields: bool,
     /// The entry that this instance serves.
     pub entry: Arc<EntryContext>,
+    /// Metrics that it observes by number.
+    pub(super) series: KnownSeries,
+    names: FieldNames,
     output: wasi::Output,
     blobs: Vec<u32>,
     blob_bytes: u64,
@@ -92,6 +96,8 @@ impl HostState {
             phase: Phase::Finish,
             yields: false,
             entry,
+            series: KnownSeries::default(),
+            names: FieldNames::default(),
             output,
             blobs: Vec::new(),
             blob_bytes: 0,
@@ -101,9 +107,14 @@ impl HostState {
 
     /// The current exchange.
     pub(crate) fn current(&mut self) -> wasmtime::Result<&mut Exchange> {
-        self.exchange.as_deref_mut().ok_or_else(|| {
-            wasmtime::format_err!("`exchange` was called outside an exchange (in configure or describe)")
-        })
+        self.exchange.as_deref_mut().ok_or_else(outside)
+    }
+
+    /// The current exchange, and the field names that the guest has used.
+    pub(super) fn current_and_names(&mut self) -> wasmtime::Result<(&mut Exchange, &mut FieldNames)> {
+        let Self { exchange, names, .. } = self;
+        let exchange = exchange.as_deref_mut().ok_or_else(outside)?;
+        Ok((exchange, names))
     }
 
     /// The current exchange, the entry's grants, and the running hook with its stage.
@@ -115,9 +126,7 @@ impl HostState {
             stage,
             ..
         } = self;
-        let exchange = exchange.as_deref_mut().ok_or_else(|| {
-            wasmtime::format_err!("`exchange` was called outside an exchange (in configure or describe)")
-        })?;
+        let exchange = exchange.as_deref_mut().ok_or_else(outside)?;
         Ok((exchange, entry, *phase, *stage))
     }
 
@@ -181,4 +190,7 @@ impl HostState {
     pub fn last_words(&self) -> Option<String> {
         self.output.last_words()
     }
+}
+fn outside() -> wasmtime::Error {
+    wasmtime::format_err!("`exchange` was called outside an exchange (in configure or describe)")
 }

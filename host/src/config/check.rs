@@ -6,6 +6,7 @@ mod budget;
 mod dns;
 mod entry;
 mod gateway;
+mod http2;
 mod listener;
 mod network;
 mod pipeline;

@@ -3,6 +3,7 @@
 //! It refuses to know how the file looked, except for the place of each part.
 
 mod dns;
+mod http2;
 mod mirror;
 mod pipeline;
 mod tls;
@@ -23,6 +24,7 @@ use super::plugin_config::PluginConfig;
 use crate::route::Rule;
 
 pub use dns::{Dns, Family};
+pub use http2::{Http2, Protocols, UpstreamProtocol};
 pub use mirror::Mirror;
 pub use pipeline::{Element, Step};
 pub use tls::ListenerTls;
@@ -134,6 +136,10 @@ pub struct Listener {
     pub trusted_proxies: Vec<IpNet>,
     /// `encoded-separators`, default `refuse`.
     pub encoded_separators: EncodedSeparators,
+    /// `protocols`, default both.
+    pub protocols: Protocols,
+    /// `[listeners.NAME.http2]`.
+    pub http2: Http2,
     /// `[listeners.NAME.limits]`.
     pub limits: ListenerLimits,
     /// `[listeners.NAME.tls]`; absent = in clear.

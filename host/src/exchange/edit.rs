@@ -1,19 +1,22 @@
 //! What hooks may change, and in which hook: every edit is checked, done, and noted for undo. It refuses to know who asks.
 
 use bytes::Bytes;
-use http::header::HeaderValue;
+use http::header::{Entry, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method};
 
-use super::field::{field_name, field_value, final_status, settable_name};
+use super::ahead::FieldEdit;
+use super::block::Lines;
+use super::field::{field_value, final_status};
 use super::journal::{Edit, Old};
+use super::names::FieldNames;
 use super::{Exchange, Phase, Section};
 use crate::message::path::normalise;
 
 /// Bytes that one stage may keep in [`Exchange::set_state`].
 pub const MAX_STATE: usize = 64 << 10;
 /// Fields that a head may have after edits.
-const MAX_FIELDS: usize = 512;
+pub(super) const MAX_FIELDS: usize = 512;
 
 /// Why an edit was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,82 +35,144 @@ pub enum EditError {
     Denied(String),
 }
 
+/// What an edit of fields is about, and from where.
+#[derive(Debug, Clone, Copy)]
+pub struct Aim {
+    /// The running hook.
+    pub phase: Phase,
+    /// Its stage in the pipeline.
+    pub stage: usize,
+    /// The fields.
+    pub section: Section,
+}
+
+impl Aim {
+    /// There is no response yet, so what is done to it is kept until there is.
+    fn is_ahead(self) -> bool {
+        self.section == Section::Response && matches!(self.phase, Phase::Request | Phase::RequestBody)
+    }
+}
+
 impl Exchange {
-    fn fields_mut(&mut self, phase: Phase, section: Section) -> Result<&mut HeaderMap, EditError> {
-        let editable = match section {
-            Section::Request => matches!(phase, Phase::Request | Phase::RequestBody),
-            Section::Response => matches!(phase, Phase::Response | Phase::ResponseBody),
+    fn fields_mut(&mut self, aim: Aim) -> Result<&mut HeaderMap, EditError> {
+        let editable = match aim.section {
+            Section::Request => matches!(aim.phase, Phase::Request | Phase::RequestBody),
+            Section::Response => matches!(aim.phase, Phase::Response | Phase::ResponseBody),
             Section::RequestTrailers | Section::ResponseTrailers => false,
         };
-        match (editable, section, &mut self.response) {
+        match (editable, aim.section, &mut self.response) {
             (true, Section::Request, _) => Ok(&mut self.request.headers),
             (true, Section::Response, Some(response)) => Ok(&mut response.headers),
             _ => Err(EditError::WrongPhase),
         }
     }
 
-    /// Replaces every value of a field.
+    /// Replaces every value of a field. Of the response in a request hook: when the response passes the stage.
     ///
     /// # Errors
     /// When the hook may not, the name or value is no field's (RFC 9110, section 5), or the field frames the
     /// message or belongs to the connection: a wrong length would let one message be taken for two.
     pub fn set_header(
         &mut self,
-        phase: Phase,
-        section: Section,
+        aim: Aim,
+        names: &mut FieldNames,
         name: &str,
         value: &str,
     ) -> Result<(), EditError> {
-        let (name, value) = (settable_name(name)?, field_value(value)?);
-        let headers = self.fields_mut(phase, section)?;
-        if headers.len() >= MAX_FIELDS {
-            return Err(EditError::Limit("too many fields"));
-        }
-        let old = if headers.get_all(&name).iter().nth(1).is_some() {
-            let old = Old::of(headers, &name);
-            headers.insert(name.clone(), value);
-            old
-        } else {
-            Old::from(headers.insert(name.clone(), value))
-        };
-        self.journal.push(Edit::Field(section, name, old));
-        Ok(())
+        let (name, value) = (names.settable(name.as_bytes())?, field_value(value)?);
+        self.edit_field(aim, FieldEdit::Set(name, value))
     }
 
-    /// Adds a value to a field.
+    /// Adds a value to a field, likewise.
     ///
     /// # Errors
     /// As [`set_header`](Self::set_header).
     pub fn append_header(
         &mut self,
-        phase: Phase,
-        section: Section,
+        aim: Aim,
+        names: &mut FieldNames,
         name: &str,
         value: &str,
     ) -> Result<(), EditError> {
-        let (name, value) = (settable_name(name)?, field_value(value)?);
-        let headers = self.fields_mut(phase, section)?;
-        if headers.len() >= MAX_FIELDS {
-            return Err(EditError::Limit("too many fields"));
-        }
-        let old = Old::of(headers, &name);
-        headers.append(name.clone(), value);
-        self.journal.push(Edit::Field(section, name, old));
-        Ok(())
+        let (name, value) = (names.settable(name.as_bytes())?, field_value(value)?);
+        self.edit_field(aim, FieldEdit::Append(name, value))
     }
 
-    /// Removes every value of a field.
+    /// Removes every value of a field, likewise.
     ///
     /// # Errors
     /// As [`set_header`](Self::set_header).
-    pub fn remove_header(&mut self, phase: Phase, section: Section, name: &str) -> Result<(), EditError> {
-        let name = field_name(name)?;
-        let headers = self.fields_mut(phase, section)?;
-        let old = Old::of(headers, &name);
-        if !old.is_none() {
-            headers.remove(&name);
-            self.journal.push(Edit::Field(section, name, old));
+    pub fn remove_header(&mut self, aim: Aim, names: &mut FieldNames, name: &str) -> Result<(), EditError> {
+        let name = names.any(name.as_bytes())?;
+        self.edit_field(aim, FieldEdit::Remove(name))
+    }
+
+    /// Sets the fields of one block and adds those of another, all or none; a block is lines `name: value` CR LF.
+    ///
+    /// # Errors
+    /// As [`set_header`](Self::set_header), and for what is no such line.
+    pub fn edit_headers(
+        &mut self,
+        aim: Aim,
+        names: &mut FieldNames,
+        set: &Bytes,
+        append: &Bytes,
+    ) -> Result<(), EditError> {
+        let before = self.journal.len();
+        let result = self.edit_blocks(aim, names, set, append);
+        if result.is_err() {
+            self.undo_to(before);
         }
+        result
+    }
+
+    fn edit_blocks(
+        &mut self,
+        aim: Aim,
+        names: &mut FieldNames,
+        set: &Bytes,
+        append: &Bytes,
+    ) -> Result<(), EditError> {
+        for (block, edit) in [
+            (set, FieldEdit::Set as fn(_, _) -> _),
+            (append, FieldEdit::Append),
+        ] {
+            for line in Lines::of(block) {
+                let (name, value) = line?;
+                self.edit_field(aim, edit(names.settable(name)?, value))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Every edit of a field: kept until there is a response, or done and noted for undo.
+    fn edit_field(&mut self, aim: Aim, edit: FieldEdit) -> Result<(), EditError> {
+        if aim.is_ahead() {
+            self.ahead.push(aim.stage, edit)?;
+            self.journal.push(Edit::Ahead);
+            return Ok(());
+        }
+        let headers = self.fields_mut(aim)?;
+        if edit.adds() && headers.len() >= MAX_FIELDS {
+            return Err(EditError::Limit("too many fields"));
+        }
+        let (name, old) = match edit {
+            FieldEdit::Set(name, value) => (name.clone(), set(headers, name, value)),
+            FieldEdit::Append(name, value) => {
+                let old = Old::of(headers, &name);
+                headers.append(name.clone(), value);
+                (name, old)
+            }
+            FieldEdit::Remove(name) => {
+                let old = Old::of(headers, &name);
+                if old.is_none() {
+                    return Ok(());
+                }
+                headers.remove(&name);
+                (name, old)
+            }
+        };
+        self.journal.push(Edit::Field(aim.section, name, old));
         Ok(())
     }
 
@@ -246,6 +311,22 @@ impl Exchange {
         let old = self.upstream.replace(index);
         self.journal.push(Edit::Upstream(old));
         Ok(())
+    }
+}
+
+/// Sets a field, and gives what it was. The name is hashed once.
+fn set(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) -> Old {
+    match headers.entry(name) {
+        Entry::Vacant(free) => {
+            free.insert(value);
+            Old::None
+        }
+        Entry::Occupied(mut taken) if taken.iter().nth(1).is_some() => {
+            let old = Old::Many(taken.iter().cloned().collect());
+            taken.insert(value);
+            old
+        }
+        Entry::Occupied(mut taken) => Old::One(taken.insert(value)),
     }
 }
 

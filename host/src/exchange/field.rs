@@ -4,7 +4,6 @@ use http::StatusCode;
 use http::header::{HeaderName, HeaderValue};
 
 use super::{EditError, from_text};
-use crate::message::fields::is_connection_field;
 
 /// A status that ends an exchange (RFC 9110, section 15: 1xx are interim).
 #[must_use]
@@ -19,20 +18,13 @@ pub fn final_status(status: u16) -> Option<StatusCode> {
 /// # Errors
 /// When it is no token (RFC 9110, section 5.1).
 pub fn field_name(name: &str) -> Result<HeaderName, EditError> {
-    HeaderName::from_bytes(name.as_bytes())
-        .map_err(|_| EditError::Invalid(format!("`{}` is not a field name", name.escape_debug())))
+    name_of(name.as_bytes())
 }
 
-/// Parses the name of a field that a plugin may set in a message.
-///
-/// # Errors
-/// When it is no token, or the field is the gateway's own.
-pub(super) fn settable_name(name: &str) -> Result<HeaderName, EditError> {
-    let name = field_name(name)?;
-    if is_connection_field(name.as_str()) {
-        return Err(EditError::Invalid(format!("the gateway itself sets `{name}`")));
-    }
-    Ok(name)
+/// The same of bytes.
+pub(super) fn name_of(name: &[u8]) -> Result<HeaderName, EditError> {
+    HeaderName::from_bytes(name)
+        .map_err(|_| EditError::Invalid(format!("`{}` is not a field name", name.escape_ascii())))
 }
 
 /// Parses a field value given as text of U+0000 to U+00FF.

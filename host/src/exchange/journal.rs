@@ -18,6 +18,9 @@ impl Journal {
     pub(super) fn push(&mut self, edit: Edit) {
         self.0.push(edit);
     }
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
     pub(super) fn pop(&mut self) -> Option<Edit> {
         self.0.pop()
     }
@@ -34,6 +37,8 @@ pub(super) enum Edit {
     Target(PathAndQuery),
     Status(StatusCode),
     Field(Section, HeaderName, Old),
+    /// One more edit for when there is a response.
+    Ahead,
     Attribute(String, Option<String>),
     State(usize, Option<Bytes>),
     Upstream(Option<u32>),
@@ -48,12 +53,6 @@ pub(super) enum Old {
     None,
     One(HeaderValue),
     Many(Vec<HeaderValue>),
-}
-
-impl From<Option<HeaderValue>> for Old {
-    fn from(value: Option<HeaderValue>) -> Self {
-        value.map_or(Self::None, Self::One)
-    }
 }
 
 impl Old {

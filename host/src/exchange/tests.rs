@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use bytes::Bytes;
 use http::Method;
 use http::header::HeaderValue;
 use proptest::prelude::*;
@@ -28,6 +29,14 @@ pub(super) fn exchange() -> Exchange {
     exchange
 }
 
+fn aim(phase: Phase, section: Section) -> Aim {
+    Aim {
+        phase,
+        stage: 0,
+        section,
+    }
+}
+
 fn respond(exchange: &mut Exchange) {
     exchange.response = Some(ResponseHead {
         status: http::StatusCode::OK,
@@ -39,6 +48,15 @@ fn respond(exchange: &mut Exchange) {
 fn request_edits_belong_to_the_request_hooks() {
     let mut x = exchange();
     respond(&mut x);
+    for phase in [Phase::Route, Phase::Error, Phase::Finish, Phase::Respond] {
+        let ahead = x.set_header(
+            aim(phase, Section::Response),
+            &mut FieldNames::default(),
+            "a",
+            "b",
+        );
+        assert_eq!(ahead, Err(EditError::WrongPhase));
+    }
     for phase in [
         Phase::Response,
         Phase::ResponseBody,
@@ -51,26 +69,43 @@ fn request_edits_belong_to_the_request_hooks() {
         assert_eq!(x.set_authority(phase, "a"), Err(EditError::WrongPhase));
         assert_eq!(x.set_upstream(phase, "orders"), Err(EditError::WrongPhase));
         assert_eq!(
-            x.set_header(phase, Section::Request, "a", "b"),
+            x.set_header(aim(phase, Section::Request), &mut FieldNames::default(), "a", "b"),
             Err(EditError::WrongPhase)
         );
         assert_eq!(
-            x.remove_header(phase, Section::Request, "x-one"),
+            x.remove_header(aim(phase, Section::Request), &mut FieldNames::default(), "x-one"),
             Err(EditError::WrongPhase)
         );
     }
     for phase in [Phase::Request, Phase::RequestBody] {
-        assert_eq!(x.set_header(phase, Section::Request, "a", "b"), Ok(()));
         assert_eq!(
-            x.set_header(phase, Section::Response, "a", "b"),
-            Err(EditError::WrongPhase)
+            x.set_header(aim(phase, Section::Request), &mut FieldNames::default(), "a", "b"),
+            Ok(())
+        );
+        assert_eq!(
+            x.set_header(
+                aim(phase, Section::Response),
+                &mut FieldNames::default(),
+                "a",
+                "b"
+            ),
+            Ok(())
+        );
+        assert!(
+            x.fields(Section::Response).unwrap().is_empty(),
+            "it is for when the response passes"
         );
         assert_eq!(x.set_status(phase, 204), Err(EditError::WrongPhase));
     }
     assert_eq!(x.set_status(Phase::Response, 204), Ok(()));
     assert!(x.set_status(Phase::Response, 101).is_err());
     assert!(x.set_status(Phase::Response, 600).is_err());
-    let trailers = x.set_header(Phase::ResponseBody, Section::ResponseTrailers, "a", "b");
+    let trailers = x.set_header(
+        aim(Phase::ResponseBody, Section::ResponseTrailers),
+        &mut FieldNames::default(),
+        "a",
+        "b",
+    );
     assert_eq!(trailers, Err(EditError::WrongPhase));
 }
 
@@ -85,7 +120,12 @@ fn what_could_split_a_message_is_no_field() {
         ("", "v"),
         ("a", "€"),
     ] {
-        let answer = x.set_header(Phase::Request, Section::Request, name, value);
+        let answer = x.set_header(
+            aim(Phase::Request, Section::Request),
+            &mut FieldNames::default(),
+            name,
+            value,
+        );
         assert!(
             matches!(answer, Err(EditError::Invalid(_))),
             "{name:?}: {value:?}"
@@ -99,6 +139,75 @@ fn what_could_split_a_message_is_no_field() {
     assert!(x.set_method(Phase::Request, "CONNECT").is_err());
     assert_eq!(x.set_target(Phase::Request, "/a/../b/./c?q=/../"), Ok(()));
     assert_eq!(x.request.target.as_str(), "/b/c?q=/../");
+}
+
+#[test]
+fn a_block_of_fields_is_edited_whole_or_not_at_all() {
+    let mut x = exchange();
+    let request = aim(Phase::Request, Section::Request);
+    let before = x.request.headers.clone();
+    let bad = x.edit_headers(
+        request,
+        &mut FieldNames::default(),
+        &"x-one: 2\r\n".into(),
+        &"x-new: 1\r\nx: \0\r\n".into(),
+    );
+    assert!(matches!(bad, Err(EditError::Invalid(_))));
+    assert_eq!(x.request.headers, before);
+    for name in ["", "a b", "content-length", "connection"] {
+        let line = Bytes::from(format!("{name}: 1\r\n"));
+        let bad = x.edit_headers(request, &mut FieldNames::default(), &Bytes::new(), &line);
+        assert!(matches!(bad, Err(EditError::Invalid(_))), "{name}");
+    }
+    let good = x.edit_headers(
+        request,
+        &mut FieldNames::default(),
+        &"x-one: 2\r\nx-two: c\r\n".into(),
+        &"x-one: 3\r\n".into(),
+    );
+    assert_eq!(good, Ok(()));
+    let values = |name| x.request.headers.get_all(name).iter().collect::<Vec<_>>();
+    assert_eq!(values("x-one"), ["2", "3"]);
+    assert_eq!(values("x-two"), ["c"]);
+}
+
+#[test]
+fn what_is_asked_of_a_response_to_come_is_done_when_it_passes_the_stage() {
+    let mut x = exchange();
+    let of = |stage| Aim {
+        phase: Phase::Request,
+        stage,
+        section: Section::Response,
+    };
+    assert!(!x.has_ahead());
+    x.set_header(of(0), &mut FieldNames::default(), "x-who", "first")
+        .unwrap();
+    x.append_header(of(1), &mut FieldNames::default(), "x-who", "second")
+        .unwrap();
+    x.remove_header(of(1), &mut FieldNames::default(), "x-gone")
+        .unwrap();
+    x.commit();
+    x.set_header(of(1), &mut FieldNames::default(), "x-undone", "1")
+        .unwrap();
+    x.undo();
+    for _ in 0..2 {
+        // An error that becomes the response in place of another one gets them, too.
+        respond(&mut x);
+        let head = x.response.as_mut().unwrap();
+        head.headers.insert("x-gone", HeaderValue::from_static("1"));
+        head.headers.insert("x-who", HeaderValue::from_static("upstream"));
+        x.make_ahead(1);
+        let headers = &x.response.as_ref().unwrap().headers;
+        let who: Vec<_> = headers.get_all("x-who").iter().collect();
+        assert_eq!(who, ["upstream", "second"]);
+        assert_eq!(headers.len(), 2);
+        x.make_ahead(0);
+        assert_eq!(x.response.as_ref().unwrap().headers["x-who"], "first");
+    }
+    for n in 0..600 {
+        let bounded = x.set_header(of(0), &mut FieldNames::default(), "x", &n.to_string());
+        assert_eq!(bounded.is_err(), n >= 509, "{n}");
+    }
 }
 
 #[test]
@@ -132,6 +241,8 @@ fn what_is_held_is_given_back_at_the_end() {
 enum Step {
     Set(usize, String),
     Append(usize, String),
+    Block(usize, String),
+    Ahead(usize, String),
     Remove(usize),
     Method(bool),
     Target(u8),
@@ -146,6 +257,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         (0..4_usize, "[a-z]{0,5}").prop_map(|(n, v)| Step::Set(n, v)),
         (0..4_usize, "[a-z]{0,5}").prop_map(|(n, v)| Step::Append(n, v)),
+        (0..4_usize, "[a-z]{0,5}").prop_map(|(n, v)| Step::Block(n, v)),
+        (0..4_usize, "[a-z]{0,5}").prop_map(|(n, v)| Step::Ahead(n, v)),
         (0..4_usize).prop_map(Step::Remove),
         any::<bool>().prop_map(Step::Method),
         any::<u8>().prop_map(Step::Target),
@@ -176,19 +289,50 @@ fn view(x: &Exchange) -> String {
     let mut attributes: Vec<_> = x.attributes.iter().collect();
     attributes.sort_unstable();
     format!(
-        "{} {} {fields:?} {attributes:?} {:?} {:?}",
+        "{} {} {fields:?} {attributes:?} {:?} {:?} {:?}",
         x.request.method,
         x.request.target,
         x.state(0),
-        x.upstream
+        x.upstream,
+        x.ahead
     )
 }
 
 fn apply(x: &mut Exchange, step: &Step) {
     let done = match step {
-        Step::Set(n, v) => x.set_header(Phase::Request, Section::Request, NAMES[*n], v),
-        Step::Append(n, v) => x.append_header(Phase::Request, Section::Request, NAMES[*n], v),
-        Step::Remove(n) => x.remove_header(Phase::Request, Section::Request, NAMES[*n]),
+        Step::Set(n, v) => x.set_header(
+            aim(Phase::Request, Section::Request),
+            &mut FieldNames::default(),
+            NAMES[*n],
+            v,
+        ),
+        Step::Append(n, v) => x.append_header(
+            aim(Phase::Request, Section::Request),
+            &mut FieldNames::default(),
+            NAMES[*n],
+            v,
+        ),
+        Step::Block(n, v) => {
+            let line = |name: &str| Bytes::from(format!("{name}: {v}\r\n"));
+            let (set, append) = (line(NAMES[*n]), line(NAMES[0]));
+            x.edit_headers(
+                aim(Phase::Request, Section::Request),
+                &mut FieldNames::default(),
+                &set,
+                &append,
+            )
+        }
+        Step::Ahead(n, v) => x.set_header(
+            aim(Phase::Request, Section::Response),
+            &mut FieldNames::default(),
+            NAMES[*n],
+            v,
+        ),
+        Step::Remove(n) => x.remove_header(
+            aim(Phase::Request, Section::Request),
+            &mut FieldNames::default(),
+            NAMES[*n],
+        ),
         Step::Method(post) => x.set_method(Phase::Request, if *post { "POST" } else { "PUT" }),
         Step::Target(n) => x.set_target(Phase::Request, &format!("/p/{n}")),
         Step::Attribute(k, v) => x.set_attribute(Phase::Request, &[], NAMES[*k], v.clone()),

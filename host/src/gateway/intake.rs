@@ -6,11 +6,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{HOST, HeaderValue};
+use http::header::{HOST, HeaderValue, TE};
 use http::uri::{self, PathAndQuery};
 use http::{HeaderMap, Method, Uri, Version, request};
 
-use super::worker::MIN_BUFFER;
+use super::service::MIN_BUFFER;
 use crate::config::{EncodedSeparators, Listener};
 use crate::exchange::RequestHead;
 use crate::message::fields::{Coding, Expectation, Forwards};
@@ -18,7 +18,7 @@ use crate::message::forwarded::{Peer, Scheme, TrustedProxies, client_ip, rewrite
 use crate::message::path::{Separators, normalise};
 use crate::message::problem::ErrorKind;
 use crate::message::survey::Survey;
-use crate::message::{fields, host, via};
+use crate::message::{fields, host, http2, via};
 use crate::route::Lookup;
 
 /// What a listener demands of a head before anything acts on it.
@@ -30,6 +30,8 @@ pub(super) struct Door {
     pub separators: Separators,
     /// Longest request target, bytes.
     pub uri_bytes: usize,
+    /// Number of fields, where no parser has counted them.
+    pub headers: usize,
     /// Largest head, bytes, where the parser's own bound is too wide.
     pub header_bytes: Option<usize>,
     /// The gateway's name in `Via`.
@@ -47,6 +49,7 @@ impl Door {
                 EncodedSeparators::Keep => Separators::Keep,
             },
             uri_bytes: listener.limits.uri_bytes,
+            headers: listener.limits.headers,
             header_bytes: Some(listener.limits.header_bytes).filter(|&bytes| bytes < MIN_BUFFER),
             via: via.cloned(),
         }
@@ -59,6 +62,7 @@ impl Door {
             trusted: TrustedProxies::new(Vec::new()),
             separators: Separators::Refuse,
             uri_bytes: 8 << 10,
+            headers: 100,
             header_bytes: None,
             via: None,
         }
@@ -94,6 +98,10 @@ pub(super) fn intake(parts: request::Parts, door: &Door, peer: &Peer, scheme: Sc
         mut headers,
         ..
     } = parts;
+    let unsettled = match version {
+        Version::HTTP_2 => http2::settle(&uri, &mut headers).err(),
+        _ => None,
+    };
     let mut survey = Survey::of(&headers);
     let target = uri
         .path_and_query()
@@ -103,6 +111,12 @@ pub(super) fn intake(parts: request::Parts, door: &Door, peer: &Peer, scheme: Sc
     let mut refuse = |kind: ErrorKind| {
         refused.get_or_insert(kind);
     };
+    if let Some(error) = unsettled {
+        refuse(error.into());
+    }
+    if version == Version::HTTP_2 && headers.len() > door.headers {
+        refuse(ErrorKind::HeadersTooLarge);
+    }
     if target.as_str().len() > door.uri_bytes {
         refuse(ErrorKind::UriTooLong);
     }
@@ -132,6 +146,10 @@ pub(super) fn intake(parts: request::Parts, door: &Door, peer: &Peer, scheme: Sc
         refuse(error.into());
     }
     let hop = fields::strip_request(&mut headers, &survey);
+    if hop.trailers == fields::Trailers::Accepted && version == Version::HTTP_2 {
+        // RFC 9113 section 8.2.2: the one thing that a request may say of its connection, and gRPC demands it.
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
     if hop.coding == Coding::Unknown {
         refuse(ErrorKind::UnsupportedTransferEncoding);
     }

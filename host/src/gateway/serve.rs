@@ -6,9 +6,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue};
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Response, StatusCode, request};
 use http_body::Body as _;
-use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::ending::Ending;
@@ -24,7 +23,7 @@ use crate::exchange::{Exchange, ResponseHead, Seen, Side};
 use crate::ids::RequestId;
 use crate::message::forwarded::{Peer, Scheme};
 use crate::message::problem::{ErrorKind, Problem};
-use crate::net::{ClientBody, Conn, RequestBody};
+use crate::net::{ClientBody, Conn, Inlet, RequestBody};
 use crate::pipeline::{Failed, Payload, Retry, Run, Stop};
 use crate::tls::Secured;
 
@@ -32,8 +31,6 @@ use crate::tls::Secured;
 pub(super) struct Client {
     /// The worker that serves it.
     pub worker: Rc<Worker>,
-    /// Its state for the sweep.
-    pub conn: Rc<Conn>,
     /// Its address.
     pub peer: Peer,
     /// The listener that accepted it.
@@ -44,22 +41,23 @@ pub(super) struct Client {
     pub secured: Option<Arc<Secured>>,
 }
 
-/// Serves one request.
+/// Serves one request. `conn` is the state of the connection or stream that carries it.
 ///
 /// # Errors
 /// Never; failures are answers.
 pub(super) async fn serve(
     client: Rc<Client>,
-    request: Request<Incoming>,
+    conn: Rc<Conn>,
+    parts: request::Parts,
+    incoming: Inlet,
 ) -> Result<Response<Tail>, Infallible> {
     let started = Instant::now();
-    client.conn.begin_request(started);
+    conn.begin_request(started);
     let view = client.worker.view();
     let listener = view.listener(&client.listener).unwrap_or(usize::MAX);
-    let (parts, incoming) = request.into_parts();
-    let (mut ending, refused) = begin(&client, view, listener, parts, started);
+    let (mut ending, refused) = begin(&client, &conn, view, listener, parts, started);
     if !incoming.is_end_stream() {
-        client.conn.expect_body();
+        conn.expect_body();
         let x = ending.run().x();
         x.request_body = Seen::Unread;
         // What came behind the head would have to be the body first.
@@ -72,7 +70,7 @@ pub(super) async fn serve(
     };
     let outcome = match refused {
         Some(problem) => Err(Stop::Fail(problem)),
-        None => exchange(&client, &mut ending, incoming).await,
+        None => exchange(conn, &mut ending, incoming).await,
     };
     let payload = match outcome {
         Ok(payload) => payload,
@@ -83,10 +81,11 @@ pub(super) async fn serve(
 
 /// Routes the request and sets up its exchange.
 fn begin(
-    client: &Rc<Client>,
+    client: &Client,
+    conn: &Rc<Conn>,
     view: Rc<View>,
     listener: usize,
-    parts: http::request::Parts,
+    parts: request::Parts,
     started: Instant,
 ) -> (Box<Ending>, Option<ErrorKind>) {
     let mut at = RouteAt {
@@ -129,14 +128,7 @@ fn begin(
         None => Rc::clone(&view.closed.none.pipeline),
     };
     let run = Run::new(pipeline, exchange);
-    let mut ending = Ending::new(
-        Rc::clone(&client.worker),
-        Rc::clone(&client.conn),
-        view,
-        at,
-        started,
-        run,
-    );
+    let mut ending = Ending::new(Rc::clone(&client.worker), Rc::clone(conn), view, at, started, run);
     ending.asked_for_head = asked_for_head;
     ending.last_hop = last_hop;
     ending.awaits_leave = awaits_leave;
@@ -153,7 +145,7 @@ fn doubts_what_follows(kind: ErrorKind) -> bool {
 }
 
 /// The way of an exchange that nothing stops.
-async fn exchange(client: &Client, ending: &mut Ending, incoming: Incoming) -> Result<Payload, Stop> {
+async fn exchange(conn: Rc<Conn>, ending: &mut Ending, incoming: Inlet) -> Result<Payload, Stop> {
     let Some(route) = ending.route() else {
         return Err(Stop::Fail(Box::new(Problem::new(ErrorKind::NoRoute))));
     };
@@ -165,7 +157,7 @@ async fn exchange(client: &Client, ending: &mut Ending, incoming: Incoming) -> R
     let body = if incoming.is_end_stream() {
         RequestBody::Empty
     } else {
-        let body = ClientBody::new(incoming, Rc::clone(&client.conn), max_body);
+        let body = ClientBody::new(incoming, conn, max_body);
         if body.announces_too_much() {
             let problem = Problem::new(ErrorKind::BodyTooLarge);
             return Err(Stop::Fail(Box::new(problem.with_detail(format!(
@@ -184,7 +176,7 @@ async fn exchange(client: &Client, ending: &mut Ending, incoming: Incoming) -> R
     match chosen {
         Some(_) if ending.last_hop => Err(Stop::Respond(Box::new(own_answer()), ending.run().reached())),
         Some(upstream) => {
-            upgrade::settle(ending)?;
+            upgrade::settle(ending, upstream)?;
             forward(ending, upstream, body, onward).await
         }
         None => {

@@ -5,6 +5,7 @@ mod care;
 use std::sync::Arc;
 
 use super::generation::Generation;
+use super::http2;
 use crate::config::{self, Config, Listed, Upstream};
 use crate::upstream::{Endpoint, Entry, Policy, Settings, Shared, SlowStart, Source};
 
@@ -45,6 +46,7 @@ fn settings(config: &Upstream, zone: Option<&Arc<str>>) -> Settings {
     Settings {
         name: Arc::clone(&config.name),
         endpoints: config.endpoints.iter().map(entry).collect(),
+        protocol: http2::of_upstream(config.protocol),
         policy: policy(&config.balance.policy),
         slow_start: config.balance.slow_start.map(|slow| SlowStart {
             window: slow.window,

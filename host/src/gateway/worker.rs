@@ -3,27 +3,23 @@
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, LocalSet};
 use tokio::time::Instant;
 
 use super::generation::Generation;
 use super::greet::{Greeting, greet};
-use super::serve::{Client, serve};
+use super::serve::Client;
+use super::service::Service;
 use super::view::{Instances, Parts, View};
 use crate::abi::Outcome;
-use crate::config::Listener;
 use crate::message::forwarded::Peer;
-use crate::net::{Accepted, Conn, Listening, Phase, Socket, Watched};
+use crate::net::{Accepted, Conn, Listening, Socket, Watched};
 use crate::pipeline::Run;
 use crate::plugin::Warmer;
 use crate::telemetry::{AccessBuffer, ListenerStats, Telemetry};
@@ -33,8 +29,6 @@ use crate::tls::Acceptor;
 const SWEEP: Duration = Duration::from_secs(1);
 /// Wait after an accept that failed for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Smallest buffer for a head that hyper takes.
-pub(super) const MIN_BUFFER: usize = 8 << 10;
 /// Exchanges whose `on-finish` hooks may be under way.
 const MAX_FINISHING: usize = 10_000;
 
@@ -308,7 +302,7 @@ impl Worker {
         let from = Peer::new(peer.ip(), trusted);
         let acceptor = view.generation.acceptor(at).cloned();
         let admission = acceptor.as_ref().map(|acceptor| *acceptor.admission());
-        let builder = builder(listener);
+        let service = Service::of(listener);
         let id = self.next_connection.get();
         self.next_connection.set(id + 1);
         let (worker, driven, listener) = (Rc::clone(self), Rc::clone(&conn), Arc::clone(name));
@@ -334,33 +328,13 @@ impl Worker {
             gone.stats = Some(Arc::clone(&stats));
             let client = Rc::new(Client {
                 worker: Rc::clone(&gone.worker),
-                conn: Rc::clone(&driven),
                 peer: from,
                 listener,
                 secured,
                 tunnel: RefCell::default(),
             });
-            let io = TokioIo::new(Watched::new(stream, Rc::clone(&driven)));
-            let served = Rc::clone(&client);
-            let service = service_fn(move |request| serve(Rc::clone(&served), request));
-            let mut connection = builder.serve_connection(io, service);
-            let mut told = false;
-            let end = std::future::poll_fn(|cx| {
-                driven.driven_by(cx.waker());
-                let mut connection = Pin::new(&mut connection);
-                if driven.is_draining() && !std::mem::replace(&mut told, driven.is_draining()) {
-                    connection.as_mut().graceful_shutdown();
-                }
-                connection.poll(cx)
-            });
-            if let Err(error) = end.await {
-                tracing::debug!(%error, "a connection ended early");
-            } else if let Some(tunnel) = client.tunnel.take() {
-                driven.enter(Phase::Tunnel);
-                let parts = connection.into_parts();
-                let (client, early) = (parts.io.into_inner(), parts.read_buf);
-                return Box::pin(tunnel.run(client, early, &stats)).await;
-            }
+            let stream = Watched::new(stream, Rc::clone(&driven));
+            service.serve(client, stream, &stats).await;
             if let Some(unparsed) = driven.unparsed() {
                 gone.worker.note_unparsed(unparsed, peer.ip(), driven.since());
             }
@@ -431,15 +405,6 @@ impl Worker {
         }
         self.in_flight.get()
     }
-}
-
-fn builder(listener: &Listener) -> http1::Builder {
-    let mut builder = http1::Builder::new();
-    builder
-        .max_headers(listener.limits.headers)
-        .max_buf_size(listener.limits.header_bytes.max(MIN_BUFFER))
-        .half_close(false);
-    builder
 }
 
 /// Counts work under way after the last byte, also when it ends badly: the shutdown waits for it.

@@ -1,5 +1,6 @@
 //! A client's request body: counted, capped, and watched so that one that stalls ends in an answer.
 
+use std::error::Error;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -7,9 +8,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
-use super::{Conn, Kept};
+use super::{Conn, Inlet, Kept};
 use crate::message::capture::Capture;
 
 /// Why a request body ended early.
@@ -26,13 +26,13 @@ pub enum ClientBodyError {
     Stalled,
     /// The connection or its framing broke.
     #[error("the request body broke off")]
-    Broken(#[source] hyper::Error),
+    Broken(#[source] Box<dyn Error + Send + Sync>),
 }
 
 /// The body as it streams from the client.
 #[derive(Debug)]
 pub struct ClientBody {
-    inner: Incoming,
+    inner: Inlet,
     conn: Rc<Conn>,
     max: u64,
     left: u64,
@@ -41,7 +41,7 @@ pub struct ClientBody {
 impl ClientBody {
     /// Reads `inner`, at most `max` bytes.
     #[must_use]
-    pub fn new(inner: Incoming, conn: Rc<Conn>, max: u64) -> Self {
+    pub fn new(inner: Inlet, conn: Rc<Conn>, max: u64) -> Self {
         Self {
             inner,
             conn,

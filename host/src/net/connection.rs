@@ -1,8 +1,8 @@
-//! State of a client's connection, without a timer per request: its stream notes what it is doing and since when,
-//! and a sweep of the worker ends those that took too long (exact to the sweep's interval). It refuses to know the
-//! stream.
+//! State of a client's connection, or of one stream of a connection that has many (HTTP/2), without a timer per request:
+//! it notes what it waits for and since when, and a sweep of the worker ends those that took too long (exact to the
+//! sweep's interval). It refuses to know the bytes.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::task::Waker;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::Unparsed;
+use super::http2::Streams;
 use crate::message::capture::Capture;
 
 /// What a connection is waiting for.
@@ -45,7 +46,8 @@ pub struct Times {
     pub body: Duration,
 }
 
-/// State of one connection, shared by its stream, its requests and the sweep.
+/// State of one connection, shared by its stream, its requests and the sweep. A connection that speaks HTTP/2 has one
+/// state for itself and one for each of its streams, which carries one request.
 #[derive(Debug)]
 pub struct Conn {
     phase: Cell<Phase>,
@@ -58,14 +60,25 @@ pub struct Conn {
     unparsed: Cell<Option<Unparsed>>,
     draining: Cell<bool>,
     task: RefCell<Option<Waker>>,
+    streams: OnceCell<Rc<Streams>>,
 }
 
 impl Conn {
     /// A connection that was just accepted: it owes us a head.
     #[must_use]
     pub fn new() -> Rc<Self> {
+        Self::begin(Phase::Head)
+    }
+
+    /// A stream whose request's head has come.
+    #[must_use]
+    pub fn of_stream() -> Rc<Self> {
+        Self::begin(Phase::Busy)
+    }
+
+    fn begin(phase: Phase) -> Rc<Self> {
         Rc::new(Self {
-            phase: Cell::new(Phase::Head),
+            phase: Cell::new(phase),
             since: Cell::new(Instant::now()),
             expired: Cell::new(false),
             received: Cell::new(0),
@@ -75,7 +88,15 @@ impl Conn {
             unparsed: Cell::new(None),
             draining: Cell::new(false),
             task: RefCell::new(None),
+            streams: OnceCell::new(),
         })
+    }
+
+    /// It has streams from now on, which are looked after with it.
+    pub(super) fn multiplex(&self, streams: Rc<Streams>) {
+        if self.streams.set(streams).is_err() {
+            tracing::debug!("a connection became one of streams twice");
+        }
     }
 
     /// Notes what it waits for from now on.
@@ -104,7 +125,8 @@ impl Conn {
         }
     }
 
-    fn wake(&self) {
+    /// Has the task that drives it look again.
+    pub(super) fn wake(&self) {
         if let Some(task) = self.task.borrow().as_ref() {
             task.wake_by_ref();
         }
@@ -234,6 +256,15 @@ impl Conn {
     #[must_use]
     pub fn sweep(&self, now: Instant, times: &Times) -> bool {
         let age = now.saturating_duration_since(self.since.get());
+        if let Some(streams) = self.streams.get() {
+            let stuck = match self.phase.get() {
+                Phase::Writing => age > times.body,
+                // It lingers after its end.
+                Phase::Head => age > times.header,
+                _ => false,
+            };
+            return stuck || streams.sweep(self, now, times);
+        }
         match self.phase.get() {
             Phase::Handshake => age > times.handshake,
             Phase::Idle => age > times.keep_alive,

@@ -10,10 +10,14 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::protocol::{Choice, Protocol, Spoken, choose};
 use super::{ClientStream, Conn, Phase, unparsed};
 
 /// Reads between two turns of other connections.
 const LINGER_READS: usize = 64;
+
+/// What is read at once of the beginning of a connection.
+const OPENING: usize = 4 << 10;
 
 /// A client's stream that keeps its [`Conn`] up to date.
 #[derive(Debug)]
@@ -25,6 +29,8 @@ pub struct Watched {
     own: Bytes,
     /// The sending side has ended, and the client is read to its end.
     lingers: bool,
+    /// What was read to learn the protocol, until its parser takes it.
+    early: Bytes,
 }
 
 impl Watched {
@@ -37,6 +43,36 @@ impl Watched {
             blocked: None,
             own: Bytes::new(),
             lingers: false,
+            early: Bytes::new(),
+        }
+    }
+
+    /// Reads until it is known which protocol the connection speaks; what was read is still there for its parser.
+    /// `negotiated` is what TLS agreed on, if there is TLS. None: the client left before it said so.
+    ///
+    /// # Errors
+    /// The stream's.
+    pub fn poll_protocol(
+        &mut self,
+        spoken: Spoken,
+        negotiated: Option<&[u8]>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<Option<Protocol>>> {
+        loop {
+            if let Choice::Made(protocol) = choose(spoken, negotiated, &self.early) {
+                return Poll::Ready(Ok(Some(protocol)));
+            }
+            let mut room = [MaybeUninit::uninit(); OPENING];
+            let mut read = ReadBuf::uninit(&mut room);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut read))?;
+            if read.filled().is_empty() {
+                return Poll::Ready(Ok(None));
+            }
+            self.early = if self.early.is_empty() {
+                Bytes::copy_from_slice(read.filled())
+            } else {
+                [&*self.early, read.filled()].concat().into()
+            };
         }
     }
 
@@ -123,6 +159,11 @@ impl AsyncRead for Watched {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.early.is_empty() {
+            let count = self.early.len().min(buf.remaining());
+            buf.put_slice(&self.early.split_to(count));
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         let result = Pin::new(&mut self.stream).poll_read(cx, buf);
         if self.conn.phase() == Phase::Idle && result.is_ready() && buf.filled().len() > before {

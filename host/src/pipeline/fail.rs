@@ -76,7 +76,10 @@ impl Run {
             Some(payload) => payload,
             None => self.document(*problem),
         };
+        let mut passed = reached;
         for &index in pipeline.response.iter().filter(|&&index| index < reached) {
+            self.pass(index..passed, culprit);
+            passed = index;
             if Some(index) == culprit {
                 continue;
             }
@@ -93,6 +96,7 @@ impl Run {
                 }
             }
         }
+        self.pass(0..passed, culprit);
         Failed::Answer(payload)
     }
 

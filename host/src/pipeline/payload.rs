@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::net::RequestBody;
-use crate::upstream::{Failure, ResponseBody};
+use crate::upstream::{Failure, Reply};
 
 /// The body of a response.
 #[derive(Debug)]
@@ -15,9 +15,9 @@ pub enum Payload {
     /// Bytes at hand.
     Full(Bytes),
     /// What the upstream sends, as it comes.
-    Upstream(Box<ResponseBody<RequestBody>>),
+    Upstream(Box<Reply<RequestBody>>),
     /// What was read of it already, then the rest.
-    Chained(Bytes, Box<ResponseBody<RequestBody>>),
+    Chained(Bytes, Box<Reply<RequestBody>>),
 }
 
 /// An empty answer for when there is nothing else.

@@ -1,6 +1,7 @@
 //! One exchange on its way through a pipeline: request heads in order, response heads in reverse, and the
 //! one place where a hook is called, timed and judged.
 
+use std::ops::Range;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -199,7 +200,10 @@ impl Run {
         below: usize,
     ) -> Result<Payload, Box<Problem>> {
         let pipeline = Rc::clone(&self.pipeline);
+        let mut passed = below;
         for &index in pipeline.response.iter().filter(|&&index| index < below) {
+            self.pass(index..passed, None);
+            passed = index;
             let answer = self.invoke(index, Hook::OnResponse, async |instance, x, at| {
                 instance.on_response(x, at).await
             });
@@ -209,7 +213,21 @@ impl Run {
                 Some(ResponseAction::Refuse(problem)) => return Err(self.refused(index, problem)),
             }
         }
+        self.pass(0..passed, None);
         Ok(payload)
+    }
+
+    /// The response passes these stages, the last first: what they asked for while there was none is done to it. The
+    /// culprit does not see its own answer.
+    pub(super) fn pass(&mut self, stages: Range<usize>, culprit: Option<usize>) {
+        if !self.x().has_ahead() {
+            return;
+        }
+        for index in stages.rev() {
+            if !self.is_out(index) && culprit != Some(index) {
+                self.x().make_ahead(index);
+            }
+        }
     }
 
     /// Remembers who refused.

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use thiserror::Error;
 
 use crate::telemetry::exposition::Exposition;
-use crate::telemetry::series::{Metric, MetricKind, ObserveError};
+use crate::telemetry::series::{Cell, Metric, MetricKind};
+pub use crate::telemetry::series::{Cell as SeriesCell, ObserveError};
 
 /// What the served name of a plugin's metric begins with; what the plugin calls it follows.
 pub const PREFIX: &str = "plugin_";
@@ -67,6 +68,8 @@ struct Kinds(Mutex<HashMap<String, (MetricKind, usize)>>);
 #[derive(Debug)]
 pub struct EntryMetrics {
     metrics: RwLock<Vec<Arc<Metric>>>,
+    /// Series by their numbers, of those that were asked for.
+    numbered: RwLock<Vec<Arc<Cell>>>,
     kinds: Arc<Kinds>,
 }
 
@@ -80,6 +83,7 @@ impl PluginMetrics {
         }
         let entry = Arc::new(EntryMetrics {
             metrics: RwLock::default(),
+            numbered: RwLock::default(),
             kinds: Arc::clone(&self.kinds),
         });
         entries.insert(name.to_owned(), Arc::clone(&entry));
@@ -162,15 +166,38 @@ impl EntryMetrics {
         label_values: &[V],
         value: f64,
     ) -> Result<(), ObserveError> {
+        self.metric(metric)?.observe(label_values, value)
+    }
+
+    /// The number of the series with these label values, which counts under them from then on. The same series has the
+    /// same number, also after a reload.
+    ///
+    /// # Errors
+    /// When the number of the metric or the count of label values does not fit.
+    pub fn series<V: AsRef<str>>(&self, metric: u32, label_values: &[V]) -> Result<u32, ObserveError> {
+        let cell = self.metric(metric)?.cell(label_values)?;
+        let mut numbered = self.numbered.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(number) = cell.number.get() {
+            return Ok(*number);
+        }
+        // There are at most 100 metrics of about 1,000 series.
+        let number = u32::try_from(numbered.len()).map_err(|_| ObserveError::Unknown(u32::MAX))?;
+        numbered.push(Arc::clone(&cell));
+        // Only set under the lock that is held.
+        Ok(*cell.number.get_or_init(|| number))
+    }
+
+    /// The series with this number, to be kept by who observes it often.
+    #[must_use]
+    pub fn numbered(&self, series: u32) -> Option<Arc<Cell>> {
+        let numbered = self.numbered.read().unwrap_or_else(PoisonError::into_inner);
+        numbered.get(usize::try_from(series).ok()?).map(Arc::clone)
+    }
+
+    fn metric(&self, number: u32) -> Result<Arc<Metric>, ObserveError> {
         let metrics = self.metrics.read().unwrap_or_else(PoisonError::into_inner);
-        let found = usize::try_from(metric)
-            .ok()
-            .and_then(|at| metrics.get(at))
-            .map(Arc::clone);
-        drop(metrics);
-        found
-            .ok_or(ObserveError::Unknown(metric))?
-            .observe(label_values, value)
+        let found = usize::try_from(number).ok().and_then(|at| metrics.get(at));
+        found.map(Arc::clone).ok_or(ObserveError::Unknown(number))
     }
 }
 
@@ -336,6 +363,33 @@ mod tests {
                 .define(MetricKind::Counter, "x", "", &labels(&["a"; 9]))
                 .is_err()
         );
+    }
+
+    #[test]
+    fn a_series_by_its_number_is_the_one_with_these_label_values() {
+        let metrics = PluginMetrics::default();
+        let entry = metrics.entry("e");
+        let hits = entry
+            .define(MetricKind::Counter, "hits", "Hits.", &labels(&["key"]))
+            .unwrap();
+        let a = entry.series(hits, &["a"]).unwrap();
+        let b = entry.series(hits, &["b"]).unwrap();
+        assert_ne!(a, b);
+        assert_eq!(metrics.entry("e").series(hits, &["a"]), Ok(a));
+        entry.numbered(a).unwrap().observe(2.0).unwrap();
+        entry.observe(hits, &["a"], 1.0).unwrap();
+        assert_eq!(entry.numbered(b).unwrap().observe(-1.0), Err(ObserveError::Value));
+        assert!(
+            text(&metrics)
+                .ends_with("plugin_hits{plugin=\"e\",key=\"a\"} 3\nplugin_hits{plugin=\"e\",key=\"b\"} 0\n")
+        );
+        assert!(entry.numbered(b + 1).is_none());
+        assert_eq!(
+            entry.series(hits + 1, &["a"]),
+            Err(ObserveError::Unknown(hits + 1))
+        );
+        let few = ObserveError::Labels { labels: 1, given: 0 };
+        assert_eq!(entry.series::<&str>(hits, &[]), Err(few));
     }
 
     #[test]

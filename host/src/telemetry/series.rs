@@ -4,7 +4,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use hashbrown::HashTable;
 use thiserror::Error;
@@ -46,8 +46,8 @@ impl MetricKind {
 /// Why a value was not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ObserveError {
-    /// No metric has this number.
-    #[error("no metric has the number {0}")]
+    /// No metric, or no series, has this number.
+    #[error("nothing has the number {0}")]
     Unknown(u32),
     /// Not as many label values as the metric has labels.
     #[error("{given} label values for {labels} labels")]
@@ -81,9 +81,17 @@ struct Series {
 
 type LabelValues = Box<[Box<str>]>;
 
+/// One series: a metric's values under one set of label values.
+#[derive(Debug)]
+pub struct Cell {
+    value: Value,
+    /// Its number in its entry, once somebody asked for it.
+    pub(super) number: OnceLock<u32>,
+}
+
 /// The number or numbers of one series. A float is kept as its bits.
 #[derive(Debug)]
-enum Cell {
+enum Value {
     Sum(AtomicU64),
     Last(AtomicU64),
     Buckets {
@@ -126,14 +134,19 @@ impl Metric {
     /// # Errors
     /// When the label values or the number do not fit the metric.
     pub(super) fn observe<V: AsRef<str>>(&self, values: &[V], value: f64) -> Result<(), ObserveError> {
+        self.cell(values)?.observe(value)
+    }
+
+    /// The series with these label values.
+    ///
+    /// # Errors
+    /// When they do not fit the metric.
+    pub(super) fn cell<V: AsRef<str>>(&self, values: &[V]) -> Result<Arc<Cell>, ObserveError> {
         if values.len() != self.labels.len() {
             return Err(ObserveError::Labels {
                 labels: self.labels.len(),
                 given: values.len(),
             });
-        }
-        if !value.is_finite() || (self.kind == MetricKind::Counter && value < 0.0) {
-            return Err(ObserveError::Value);
         }
         let hash = self.hash(values);
         let known = self
@@ -141,12 +154,7 @@ impl Metric {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .find(hash, values);
-        let cell = match known {
-            Some(cell) => cell,
-            None => self.add_series(hash, values),
-        };
-        cell.observe(value);
-        Ok(())
+        Ok(known.unwrap_or_else(|| self.add_series(hash, values)))
     }
 
     /// Writes the samples of all series, sorted by label values; `first` comes before the metric's own labels.
@@ -216,35 +224,47 @@ impl Series {
 impl Cell {
     fn new(kind: MetricKind) -> Self {
         let zero = || AtomicU64::new(0_f64.to_bits());
-        match kind {
-            MetricKind::Counter => Self::Sum(zero()),
-            MetricKind::Gauge => Self::Last(zero()),
-            MetricKind::Histogram => Self::Buckets {
+        let value = match kind {
+            MetricKind::Counter => Value::Sum(zero()),
+            MetricKind::Gauge => Value::Last(zero()),
+            MetricKind::Histogram => Value::Buckets {
                 counts: Default::default(),
                 beyond: Counter::default(),
                 sum: zero(),
             },
+        };
+        Self {
+            value,
+            number: OnceLock::new(),
         }
     }
 
-    fn observe(&self, value: f64) {
-        match self {
-            Self::Sum(sum) => add(sum, value),
-            Self::Last(last) => last.store(value.to_bits(), Ordering::Relaxed),
-            Self::Buckets { counts, beyond, sum } => {
+    /// Counts one value: an atomic operation or two.
+    ///
+    /// # Errors
+    /// [`ObserveError::Value`].
+    pub fn observe(&self, value: f64) -> Result<(), ObserveError> {
+        if !value.is_finite() || (value < 0.0 && matches!(self.value, Value::Sum(_))) {
+            return Err(ObserveError::Value);
+        }
+        match &self.value {
+            Value::Sum(sum) => add(sum, value),
+            Value::Last(last) => last.store(value.to_bits(), Ordering::Relaxed),
+            Value::Buckets { counts, beyond, sum } => {
                 let fits = BOUNDS_SECONDS.iter().position(|bound| value <= *bound);
                 fits.and_then(|at| counts.get(at)).unwrap_or(beyond).add(1);
                 add(sum, value);
             }
         }
+        Ok(())
     }
 
     fn render(&self, name: &str, labels: &[Label<'_>], doc: &mut Exposition) {
-        match self {
-            Self::Sum(value) | Self::Last(value) => {
+        match &self.value {
+            Value::Sum(value) | Value::Last(value) => {
                 doc.number(name, labels, f64::from_bits(value.load(Ordering::Relaxed)));
             }
-            Self::Buckets { counts, beyond, sum } => {
+            Value::Buckets { counts, beyond, sum } => {
                 let histogram = HistogramSum {
                     buckets: counts.each_ref().map(Counter::get),
                     beyond: beyond.get(),

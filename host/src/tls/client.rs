@@ -12,7 +12,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 use sha2::{Digest, Sha256};
 
 use super::server::MinVersion;
-use super::{HTTP_1_1, Identity, Trust, provider};
+use super::{Identity, Trust, provider};
 
 /// Sessions with the servers of one upstream that are kept to be continued.
 const SESSIONS: usize = 256;
@@ -37,6 +37,8 @@ pub struct ClientSettings {
     pub identity: Option<Identity>,
     /// Oldest version.
     pub min_version: MinVersion,
+    /// What is spoken above TLS (RFC 7301 section 6).
+    pub protocol: &'static [u8],
 }
 
 /// A server cannot have this name.
@@ -89,7 +91,7 @@ impl Client {
             }
             None => builder.with_no_client_auth(),
         };
-        config.alpn_protocols = vec![HTTP_1_1.to_vec()];
+        config.alpn_protocols = vec![settings.protocol.to_vec()];
         config.resumption = Resumption::in_memory_sessions(SESSIONS);
         Ok(Self {
             config: Arc::new(config),
@@ -160,6 +162,7 @@ fn digest(settings: &ClientSettings) -> [u8; 32] {
         None => digest.update([0]),
     }
     digest.update([u8::from(settings.min_version == MinVersion::Tls13)]);
+    digest.update([settings.protocol, &[0]].concat());
     digest.update([u8::from(settings.name.is_some())]);
     digest.update(settings.name.as_deref().unwrap_or_default());
     digest.finalize().into()
@@ -217,6 +220,7 @@ impl ServerCertVerifier for Anybody {
 #[cfg(test)]
 mod tests {
     use super::super::identity::tests::{identity, pem_for};
+    use super::super::{HTTP_1_1, HTTP_2};
     use super::*;
 
     #[test]
@@ -228,6 +232,7 @@ mod tests {
             name: None,
             identity: None,
             min_version: MinVersion::Tls12,
+            protocol: HTTP_1_1,
         };
         let client = |settings: &ClientSettings| Client::new(settings).unwrap();
         assert_eq!(client(&settings), client(&settings));
@@ -246,6 +251,10 @@ mod tests {
             },
             ClientSettings {
                 min_version: MinVersion::Tls13,
+                ..settings.clone()
+            },
+            ClientSettings {
+                protocol: HTTP_2,
                 ..settings.clone()
             },
         ] {

@@ -118,7 +118,7 @@ where
     /// Keeps the permission for the exchange as long as the upstream is at it.
     pub(super) fn hold(&mut self, pass: Pass) {
         if let Some(rest) = &mut self.rest {
-            rest.lease.hold(Box::new(pass));
+            rest.lease.hold(pass);
         }
     }
 

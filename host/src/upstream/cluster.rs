@@ -13,15 +13,17 @@ use tokio::time::Instant;
 
 use super::body::ResponseBody;
 use super::care::Guard;
-use super::connect;
 use super::exchange::Await;
 use super::failure::{BoxError, Failure, FailureKind, Fault, RetrySafety};
 use super::lineup::{Aim, Lineup, Tried};
 use super::member::Member;
 use super::pool::{Check, EndpointStats, Lease, Origin, Slot};
+use super::reply::Reply;
 use super::request::{Framing, RequestHead};
+use super::settings::Protocol;
 use super::shared::{Outcome, Shared};
 use super::upload::Upload;
+use super::{connect, http2};
 
 /// How long an exchange may take.
 #[derive(Debug, Clone, Copy, Default)]
@@ -48,7 +50,7 @@ impl Until {
     }
 
     /// What ran out when [`Until::first`] has passed: a time of this try, or the whole exchange's.
-    fn blame(self, mut fault: Fault, of_try: FailureKind) -> Fault {
+    pub(super) fn blame(self, mut fault: Fault, of_try: FailureKind) -> Fault {
         let goes_on = || self.end.is_none_or(|end| end > Instant::now());
         if fault.kind == FailureKind::Deadline && self.head.is_some() && goes_on() {
             fault.kind = of_try;
@@ -127,9 +129,9 @@ impl Cluster {
         body: B,
         until: impl Into<Until>,
         aim: Aim<'_>,
-    ) -> Result<Response<ResponseBody<B>>, Failure>
+    ) -> Result<Response<Reply<B>>, Failure>
     where
-        B: Body<Data = Bytes> + Unpin,
+        B: Body<Data = Bytes> + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
         match self.shared.guard() {
@@ -145,9 +147,9 @@ impl Cluster {
         body: B,
         until: Until,
         aim: Aim<'_>,
-    ) -> Result<Response<ResponseBody<B>>, Failure>
+    ) -> Result<Response<Reply<B>>, Failure>
     where
-        B: Body<Data = Bytes> + Unpin,
+        B: Body<Data = Bytes> + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
         head.check()
@@ -155,20 +157,23 @@ impl Cluster {
         if until.end.is_some_and(|end| end <= Instant::now()) {
             return Err(Fault::from(FailureKind::Deadline).at(RetrySafety::Unsent, None));
         }
+        if self.shared.settings().protocol == Protocol::Http2 {
+            // Boxed: the way of HTTP/1.1 does not pay for its size.
+            let response = Box::pin(http2::send(self, head, body, until, aim)).await?;
+            return Ok(response.map(Reply::Http2));
+        }
         let mut upload = Upload::new(body);
         let repeatable = upload.framing() == Framing::None && head.method.is_idempotent();
         let check = if repeatable { Check::Cheap } else { Check::Thorough };
-        let mut lease = match self.choose(aim) {
-            Some(slot) => match slot.reuse(check) {
-                Some(lease) => {
-                    if let Some(tried) = aim.tried {
-                        tried.add(&slot.member);
-                    }
-                    lease
+        let slot = self.first(aim)?;
+        let mut lease = match slot.reuse(check) {
+            Some(lease) => {
+                if let Some(tried) = aim.tried {
+                    tried.add(&slot.member);
                 }
-                None => Box::pin(self.open(slot, check, until, aim)).await?,
-            },
-            None => return Err(Fault::from(FailureKind::NoEndpoint).at(RetrySafety::Unsent, None)),
+                lease
+            }
+            None => Box::pin(self.open(&slot, check, until, aim)).await?,
         };
         loop {
             lease.connection.start(until.first());
@@ -182,7 +187,8 @@ impl Cluster {
                     lease.heard(Outcome::Answered(found.status));
                     lease.connection.extend(until.end);
                     lease.connection.keep_alive = found.keep_alive;
-                    let mut response = Response::new(ResponseBody::new(lease, upload, found.framing));
+                    let mut response =
+                        Response::new(Reply::Http1(ResponseBody::new(lease, upload, found.framing)));
                     *response.status_mut() = found.status;
                     *response.headers_mut() = found.headers;
                     return Ok(response);
@@ -202,11 +208,19 @@ impl Cluster {
             // Where one kept connection was closed, others are likely to be.
             slot.sweep(Instant::now());
             upload.rewind();
-            lease = Box::pin(self.open(slot, check, until, aim)).await?;
+            lease = Box::pin(self.open(&slot, check, until, aim)).await?;
         }
     }
 
     /// The endpoint for the next exchange.
+    ///
+    /// # Errors
+    /// `NoEndpoint` when none may be chosen.
+    pub(super) fn first(&self, aim: Aim<'_>) -> Result<Rc<Slot>, Failure> {
+        self.choose(aim)
+            .ok_or_else(|| Fault::from(FailureKind::NoEndpoint).at(RetrySafety::Unsent, None))
+    }
+
     fn choose(&self, aim: Aim<'_>) -> Option<Rc<Slot>> {
         let mut lineup = self.lineup.borrow_mut();
         lineup.follow(&self.shared);
@@ -217,33 +231,54 @@ impl Cluster {
         }
     }
 
-    /// Opens a connection to `slot` or, if that fails, uses one of the others.
+    /// A connection of HTTP/1.1 to the endpoint of `slot`, a new one, or to one of the others.
     async fn open(
         &self,
-        mut slot: Rc<Slot>,
+        slot: &Rc<Slot>,
         check: Check,
         until: Until,
         aim: Aim<'_>,
     ) -> Result<Lease, Failure> {
+        let open = async |other: &Rc<Slot>, due| {
+            let kept = (!Rc::ptr_eq(slot, other)).then(|| other.reuse(check));
+            if let Some(lease) = kept.flatten() {
+                return Ok(lease);
+            }
+            let lease = connect::open(other, due).await?;
+            self.count_opened();
+            Ok(lease)
+        };
+        self.connect(slot, until, aim, open).await
+    }
+
+    /// A connection to the endpoint of `slot` or, if that fails, to one of the others. `open` gives one by a time.
+    ///
+    /// # Errors
+    /// That of the last endpoint that was tried.
+    pub(super) async fn connect<C>(
+        &self,
+        slot: &Rc<Slot>,
+        until: Until,
+        aim: Aim<'_>,
+        open: impl AsyncFn(&Rc<Slot>, Option<Instant>) -> Result<C, Fault>,
+    ) -> Result<C, Failure> {
         let own = Tried::default();
         let tried = aim.tried.unwrap_or(&own);
+        let others = Aim {
+            tried: Some(tried),
+            ..aim
+        };
+        let mut slot = Rc::clone(slot);
         loop {
             tried.add(&slot.member);
-            let fault = match connect::open(&slot, until.first()).await {
-                Ok(lease) => {
-                    self.opened.set(self.opened.get() + 1);
-                    return Ok(lease);
-                }
+            let fault = match open(&slot, until.first()).await {
+                Ok(connection) => return Ok(connection),
                 Err(fault) => fault,
             };
             slot.count_failure();
             let over = fault.kind == FailureKind::Deadline;
             let fault = until.blame(fault, FailureKind::ConnectTimeout);
             let failure = fault.at(RetrySafety::Unsent, Some(slot.label.clone()));
-            let others = Aim {
-                tried: Some(tried),
-                ..aim
-            };
             slot = match self.choose(others) {
                 Some(next) if !over && !tried.has(&next.member) => next,
                 other => {
@@ -253,11 +288,12 @@ impl Cluster {
                     return Err(failure);
                 }
             };
-            if let Some(lease) = slot.reuse(check) {
-                tried.add(&slot.member);
-                return Ok(lease);
-            }
         }
+    }
+
+    /// A connection was opened.
+    pub(super) fn count_opened(&self) {
+        self.opened.set(self.opened.get() + 1);
     }
 
     #[cfg(test)]

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout_at};
@@ -12,8 +13,10 @@ use tokio_rustls::TlsConnector;
 use super::connection::Connection;
 use super::failure::{FailureKind, Fault};
 use super::pool::{Lease, Slot, Ticket};
+use super::settings::Protocol;
 use super::shared::Outcome;
 use super::stream::Stream;
+use crate::tls::HTTP_2;
 
 /// How many addresses of a name are tried.
 const MAX_ADDRESSES: usize = 16;
@@ -24,21 +27,33 @@ const MAX_ADDRESSES: usize = 16;
 /// `Resolve`, `Connect`, `Tls`, `ConnectTimeout`, or `Deadline` if that came first.
 pub(super) async fn open(slot: &Rc<Slot>, deadline: Option<Instant>) -> Result<Lease, Fault> {
     let mut ticket = Ticket::new(slot);
-    match connected(slot, deadline).await {
-        Ok(stream) => {
-            let connection = Connection::new(stream, Instant::now());
-            Ok(Lease::fresh(connection, ticket))
-        }
-        Err(fault) => {
-            ticket.heard(Outcome::Failed(fault.kind));
-            Err(fault)
-        }
-    }
+    let stream = within(&mut ticket, deadline, stream(slot)).await?;
+    Ok(Lease::fresh(Connection::new(stream, Instant::now()), ticket))
 }
 
-async fn connected(slot: &Slot, deadline: Option<Instant>) -> Result<Stream, Fault> {
+/// Does what opens a connection, within the connect timeout and until `deadline` at most. `ticket` hears of a failure.
+///
+/// # Errors
+/// Those of `work`, `ConnectTimeout`, or `Deadline` if that came first.
+pub(super) async fn within<T>(
+    ticket: &mut Ticket,
+    deadline: Option<Instant>,
+    work: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
+    let result = in_time(ticket.slot().settings.connect_timeout, deadline, work).await;
+    if let Err(fault) = &result {
+        ticket.heard(Outcome::Failed(fault.kind));
+    }
+    result
+}
+
+async fn in_time<T>(
+    timeout: Duration,
+    deadline: Option<Instant>,
+    work: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
     let now = Instant::now();
-    let limit = now.checked_add(slot.settings.connect_timeout);
+    let limit = now.checked_add(timeout);
     let (due, kind) = match (limit, deadline) {
         (Some(limit), Some(deadline)) if limit < deadline => (Some(limit), FailureKind::ConnectTimeout),
         (_, Some(deadline)) => (Some(deadline), FailureKind::Deadline),
@@ -48,14 +63,16 @@ async fn connected(slot: &Slot, deadline: Option<Instant>) -> Result<Stream, Fau
         return Err(FailureKind::Deadline.into());
     }
     match due {
-        Some(due) => timeout_at(due, stream(slot))
-            .await
-            .map_err(|_| Fault::from(kind))?,
-        None => stream(slot).await,
+        Some(due) => timeout_at(due, work).await.map_err(|_| Fault::from(kind))?,
+        None => work.await,
     }
 }
 
-async fn stream(slot: &Slot) -> Result<Stream, Fault> {
+/// Resolves, connects, and does the handshake of TLS, where there is one.
+///
+/// # Errors
+/// `Resolve`, `Connect` or `Tls`.
+pub(super) async fn stream(slot: &Slot) -> Result<Stream, Fault> {
     let tcp = connect(slot).await?;
     let Some(tls) = &slot.settings.tls else {
         return Ok(Stream::Tcp(tcp));
@@ -67,6 +84,10 @@ async fn stream(slot: &Slot) -> Result<Stream, Fault> {
     let stream = Box::pin(handshake)
         .await
         .map_err(|error| Fault::with(FailureKind::Tls, error))?;
+    // Nothing else is offered, but a server may agree on nothing at all (RFC 9113 section 3.2).
+    if slot.settings.protocol == Protocol::Http2 && stream.get_ref().1.alpn_protocol() != Some(HTTP_2) {
+        return Err(Fault::with(FailureKind::Tls, "the server does not agree on h2"));
+    }
     Ok(Stream::Tls(Box::new(stream)))
 }
 

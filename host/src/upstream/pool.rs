@@ -1,6 +1,8 @@
 //! The idle connections and the counters of one endpoint. It refuses to know other endpoints and how connections
 //! are made.
 
+mod ticket;
+
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,9 +13,11 @@ use tokio::time::Instant;
 use super::breaker::{Passage, Refused};
 use super::care::Pass;
 use super::connection::Connection;
+use super::http2::Links;
 use super::member::Member;
 use super::settings::Settings;
 use super::shared::{Outcome, Shared, Watch};
+pub(super) use ticket::Ticket;
 
 /// The counters of one endpoint in one worker, as they stood when they were read.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +49,8 @@ pub(super) struct Slot {
         reason = "a connection moves between pool and exchange as a pointer, not as a copy"
     )]
     idle: RefCell<Vec<Box<Connection>>>,
+    /// Connections that speak HTTP/2.
+    pub(super) links: Links,
     swept_at: Cell<Instant>,
     /// For the next ticket.
     passage: Cell<Option<Passage>>,
@@ -71,6 +77,7 @@ impl Slot {
             watcher: (shared.watch() == Watch::On).then(|| Arc::clone(shared)),
             settings: Arc::clone(shared.settings()),
             idle: RefCell::new(Vec::new()),
+            links: Links::default(),
             swept_at: Cell::new(now),
             passage: Cell::new(None),
             connects: Cell::new(0),
@@ -85,7 +92,7 @@ impl Slot {
             connects: self.connects.get(),
             reuses: self.reuses.get(),
             failures: self.failures.get(),
-            idle: self.idle.borrow().len(),
+            idle: self.idle.borrow().len() + self.links.idle(),
             in_flight: self.in_flight.get(),
         }
     }
@@ -108,6 +115,16 @@ impl Slot {
         }
     }
 
+    /// A connection was opened.
+    pub(super) fn count_connect(&self) {
+        self.connects.set(self.connects.get() + 1);
+    }
+
+    /// An exchange began on a connection that was there.
+    pub(super) fn count_reuse(&self) {
+        self.reuses.set(self.reuses.get() + 1);
+    }
+
     pub(super) fn count_failure(&self) {
         self.failures.set(self.failures.get() + 1);
     }
@@ -121,11 +138,10 @@ impl Slot {
                 Check::Thorough => connection.is_idle(),
             };
             if open {
-                self.reuses.set(self.reuses.get() + 1);
+                self.count_reuse();
                 return Some(Lease {
                     connection,
                     ticket: Ticket::new(self),
-                    pass: None,
                     origin: Origin::Kept,
                 });
             }
@@ -136,6 +152,7 @@ impl Slot {
     pub(super) fn sweep(&self, now: Instant) {
         self.swept_at.set(now);
         let keep = self.settings.max_idle_time;
+        self.links.sweep(now, keep);
         self.idle.borrow_mut().retain_mut(|connection| {
             now.saturating_duration_since(connection.idle_since) < keep && connection.is_idle()
         });
@@ -156,7 +173,6 @@ impl Slot {
 pub(super) struct Lease {
     pub(super) connection: Box<Connection>,
     ticket: Ticket,
-    pass: Option<Box<Pass>>,
     pub(super) origin: Origin,
 }
 
@@ -171,26 +187,21 @@ pub(super) enum Origin {
 impl Lease {
     /// The lease of a connection that was just made.
     pub(super) fn fresh(connection: Box<Connection>, ticket: Ticket) -> Self {
-        let slot = &ticket.slot;
-        slot.connects.set(slot.connects.get() + 1);
+        ticket.slot().count_connect();
         Self {
             connection,
             ticket,
-            pass: None,
             origin: Origin::Fresh,
         }
     }
 
     pub(super) fn slot(&self) -> &Rc<Slot> {
-        &self.ticket.slot
+        self.ticket.slot()
     }
 
     /// Reports how the exchange went, where somebody wants to know.
     pub(super) fn heard(&mut self, outcome: Outcome) {
         self.ticket.heard(outcome);
-        if let Some(pass) = &mut self.pass {
-            pass.heard(outcome);
-        }
     }
 
     /// Closes a connection that turned out to be closed already: it says nothing of the endpoint, and another ticket
@@ -200,13 +211,13 @@ impl Lease {
     }
 
     /// Keeps the permission for the exchange to its end.
-    pub(super) fn hold(&mut self, pass: Box<Pass>) {
-        self.pass = Some(pass);
+    pub(super) fn hold(&mut self, pass: Pass) {
+        self.ticket.hold(pass);
     }
 
-    /// The connection, what counts it as in flight, and the permission for it.
-    pub(super) fn give_up(self) -> (Box<Connection>, Ticket, Option<Box<Pass>>) {
-        (self.connection, self.ticket, self.pass)
+    /// The connection, and what counts it as in flight.
+    pub(super) fn give_up(self) -> (Box<Connection>, Ticket) {
+        (self.connection, self.ticket)
     }
 
     /// Ends the exchange and keeps the connection for the next one.
@@ -214,73 +225,7 @@ impl Lease {
         let Self {
             connection, ticket, ..
         } = self;
-        ticket.slot.keep(connection);
-    }
-}
-
-/// Counts an exchange as in flight until it is dropped.
-#[derive(Debug)]
-pub(super) struct Ticket {
-    slot: Rc<Slot>,
-    report: Option<Report>,
-}
-
-/// What the exchange has yet to report.
-#[derive(Debug)]
-struct Report {
-    began: Instant,
-    heard: bool,
-    passage: Passage,
-}
-
-impl Ticket {
-    pub(super) fn new(slot: &Rc<Slot>) -> Self {
-        slot.in_flight.set(slot.in_flight.get() + 1);
-        let report = slot.watcher.as_ref().map(|shared| {
-            shared.begun(&slot.member);
-            Report {
-                began: Instant::now(),
-                heard: false,
-                passage: slot.passage.take().unwrap_or(Passage::Free),
-            }
-        });
-        Self {
-            slot: Rc::clone(slot),
-            report,
-        }
-    }
-
-    /// Reports how the exchange went, where somebody wants to know.
-    pub(super) fn heard(&mut self, outcome: Outcome) {
-        if let (Some(report), Some(shared)) = (&mut self.report, &self.slot.watcher) {
-            report.heard = true;
-            let passage = std::mem::replace(&mut report.passage, Passage::Free);
-            shared.heard(&self.slot.member, passage, outcome, report.began.elapsed());
-        }
-    }
-
-    /// Leaves the report to the next ticket of the endpoint.
-    fn hand_back(&mut self) {
-        if let Some(report) = &mut self.report {
-            report.heard = true;
-            self.slot.passage.set(Some(report.passage));
-        }
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        self.slot
-            .in_flight
-            .set(self.slot.in_flight.get().saturating_sub(1));
-        if let Some(report) = &self.report {
-            if !report.heard {
-                self.heard(Outcome::Abandoned);
-            }
-            if let Some(shared) = &self.slot.watcher {
-                shared.ended(&self.slot.member);
-            }
-        }
+        ticket.slot().keep(connection);
     }
 }
 

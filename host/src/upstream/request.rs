@@ -63,6 +63,10 @@ impl RequestHead<'_> {
             ) {
                 continue;
             }
+            if *name == header::TE {
+                // RFC 9110 section 10.1.4.
+                out.extend_from_slice(b"connection: te\r\n");
+            }
             push_field(out, name.as_str(), value);
         }
         if let Some(via) = self.via {

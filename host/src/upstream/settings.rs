@@ -15,6 +15,8 @@ pub struct Settings {
     pub name: Arc<str>,
     /// The servers.
     pub endpoints: Vec<Entry>,
+    /// What the servers speak.
+    pub protocol: Protocol,
     /// How endpoints are chosen.
     pub policy: Policy,
     /// How the load of endpoints that have just come grows.
@@ -43,6 +45,17 @@ pub struct Settings {
     pub max_headers: usize,
     /// TLS; none = in clear.
     pub tls: Option<Arc<Client>>,
+}
+
+/// What the servers of an upstream speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Protocol {
+    /// HTTP/1.1: a connection for each exchange at a time.
+    #[default]
+    Http1,
+    /// HTTP/2, by ALPN with TLS and else by prior knowledge (RFC 9113 sections 3.2 and 3.3): connections that exchanges
+    /// share.
+    Http2,
 }
 
 /// An endpoint as it is listed.

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http_body::Frame;
 
 use super::fields::{self, Lines};
 
@@ -39,6 +40,23 @@ pub(super) fn write(out: &mut Vec<u8>, trailers: &HeaderMap) {
         out.extend_from_slice(value.as_bytes());
         out.extend_from_slice(b"\r\n");
     }
+}
+
+/// Takes the forbidden fields out of trailers that came by another way than [`parse`]; content stays as it is.
+pub(super) fn cleaned(frame: Frame<Bytes>) -> Frame<Bytes> {
+    let mut trailers = match frame.into_trailers() {
+        Ok(trailers) => trailers,
+        Err(content) => return content,
+    };
+    let forbidden: Vec<HeaderName> = trailers
+        .keys()
+        .filter(|name| is_forbidden(name))
+        .cloned()
+        .collect();
+    for name in &forbidden {
+        trailers.remove(name);
+    }
+    Frame::trailers(trailers)
 }
 
 /// Whether a field must not stand in a trailer section: what frames or routes the message, modifies the request,

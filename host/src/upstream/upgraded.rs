@@ -8,7 +8,6 @@ use bytes::{Buf, BytesMut};
 use http::HeaderValue;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::care::Pass;
 use super::pool::{Lease, Ticket};
 use super::stream::Stream;
 
@@ -21,12 +20,11 @@ pub struct Upgraded {
     ahead: BytesMut,
     stream: Stream,
     _ticket: Ticket,
-    _pass: Option<Box<Pass>>,
 }
 
 impl Upgraded {
     pub(super) fn new(lease: Lease, protocol: HeaderValue) -> Self {
-        let (connection, ticket, pass) = lease.give_up();
+        let (connection, ticket) = lease.give_up();
         let (stream, mut ahead) = connection.into_stream();
         if ahead.is_empty() {
             // Not even its memory is needed.
@@ -37,7 +35,6 @@ impl Upgraded {
             ahead,
             stream,
             _ticket: ticket,
-            _pass: pass,
         }
     }
 

@@ -7,7 +7,7 @@
 use std::ops::Deref;
 use std::time::Duration;
 
-use crate::{Blob, Headers, Problem, headers, host::exchange as host};
+use crate::{Blob, FieldEdits, Headers, Problem, headers, host::exchange as host};
 
 /// Which header fields a call refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -170,6 +170,14 @@ macro_rules! header_methods {
             host::append_header($section, name, value)
         }
 
+        /// Makes many edits in one call, all or none.
+        ///
+        /// # Errors
+        /// As for `set_header`, if one of them is refused.
+        pub fn edit_headers(&mut self, edits: &FieldEdits) -> Result<(), Problem> {
+            edit($section, edits)
+        }
+
         /// Removes all fields of that name, if there are any.
         ///
         /// # Errors
@@ -249,6 +257,16 @@ impl Request {
     }
 
     header_methods!(Section::Request);
+
+    /// Edits the response that there will be, whoever gives it: when it passes this plugin on its way to the client, before
+    /// `on_response`. Cheaper than an `on_response` hook, which is not needed then. The edits are lost when this plugin itself
+    /// answers.
+    ///
+    /// # Errors
+    /// As for [`set_header`](Self::set_header), if one of them is refused.
+    pub fn edit_response(&mut self, edits: &FieldEdits) -> Result<(), Problem> {
+        edit(Section::Response, edits)
+    }
 
     /// Sends to this named upstream in place of the route's own.
     ///
@@ -443,6 +461,11 @@ impl Deref for Finished {
 
 /// The response where it can only be read.
 static RESPONSE: Response = Response::new();
+
+fn edit(section: Section, edits: &FieldEdits) -> Result<(), Problem> {
+    let (set, append) = edits.blocks()?;
+    host::edit_headers(section, &set, &append)
+}
 
 /// Whole milliseconds, rounded up so that a short time does not become none.
 fn millis(time: Duration) -> u32 {

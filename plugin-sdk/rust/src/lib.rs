@@ -24,6 +24,7 @@ mod bindings {
 mod blob;
 pub mod clock;
 pub mod counters;
+mod edits;
 mod exchange;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
@@ -33,6 +34,7 @@ pub mod hooks;
 mod host;
 pub mod log;
 pub mod metrics;
+pub mod number;
 pub mod percent;
 mod plugin;
 pub mod prelude;
@@ -52,6 +54,7 @@ pub use {schemars, serde, serde_json};
 
 pub use answer::{Refusal, Reply};
 pub use blob::{Blob, Content};
+pub use edits::{FieldEdits, FieldName, FieldText};
 pub use exchange::{
     Exchange, Finished, GatewayError, Outcome, Request, Response, Section, Side, WhenClientLeaves,
 };

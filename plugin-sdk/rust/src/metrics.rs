@@ -45,28 +45,23 @@ impl Counter {
         host::observe(self.0, labels, amount);
     }
 
-    /// The values of this counter with these label values, for a hook that counts at every request: nothing is copied
-    /// when it counts.
-    #[must_use]
-    pub fn series(&self, labels: &[&str]) -> Series {
-        Series {
-            metric: self.0,
-            labels: labels.iter().map(|label| (*label).to_owned()).collect(),
-        }
+    /// The series with these label values, for a hook that counts at every request. It shows as 0 from then on.
+    ///
+    /// # Errors
+    /// [`Problem::Invalid`] when there are not as many values as labels.
+    pub fn series(&self, labels: &[&str]) -> Result<Series, Problem> {
+        host::series(self.0, labels).map(Series)
     }
 }
 
 /// A counter with its label values.
-#[derive(Clone, Debug)]
-pub struct Series {
-    metric: u32,
-    labels: Vec<String>,
-}
+#[derive(Clone, Copy, Debug)]
+pub struct Series(u32);
 
 impl Series {
     /// Adds one.
     pub fn increment(&self) {
-        host::observe_prepared(self.metric, &self.labels, 1.0);
+        host::observe_series(self.0, 1.0);
     }
 }
 

@@ -4,7 +4,7 @@
 //! (RFC 9651), so they stand beside what the upstream sends under these names. The `X-RateLimit` fields are no
 //! standard; their reset is in seconds from now. What does not change from request to request is written once.
 
-use portcullis::{Problem, Refusal, Response};
+use portcullis::{FieldEdits, FieldName, FieldText, Problem, Refusal, Request};
 
 use crate::config::Announce;
 use crate::kept::Kept;
@@ -15,16 +15,35 @@ use crate::time::{seconds, wait_seconds};
 /// The fields of all limits.
 #[derive(Debug)]
 pub(crate) struct Fields {
+    words: Words,
+    /// Those of the request at hand, to be written over by the next.
+    edits: FieldEdits,
+}
+
+/// What does not change from request to request.
+#[derive(Debug)]
+struct Words {
     standard: bool,
     legacy: bool,
     /// `RateLimit-Policy`.
     policy: String,
-    limits: Vec<Words>,
+    /// What every response tells.
+    always: FieldEdits,
+    names: Names,
+    limits: Vec<OfLimit>,
+}
+
+/// Fields whose values are of the request at hand.
+#[derive(Debug)]
+struct Names {
+    item: FieldName,
+    remaining: FieldName,
+    reset: FieldName,
 }
 
 /// What the fields say of one limit.
 #[derive(Debug)]
-struct Words {
+struct OfLimit {
     /// `"NAME";r=`
     item: String,
     /// `X-RateLimit-Limit`
@@ -33,10 +52,18 @@ struct Words {
 
 impl Fields {
     /// Of these limits, by their places.
-    pub(crate) fn new<'a>(announce: Announce, rules: impl Iterator<Item = &'a Rule>) -> Self {
+    ///
+    /// # Errors
+    /// None: their names are names of fields.
+    pub(crate) fn new<'a>(
+        announce: Announce,
+        rules: impl Iterator<Item = &'a Rule>,
+    ) -> Result<Self, Problem> {
         let mut policies: Vec<String> = Vec::new();
         let mut limits = Vec::new();
+        let mut cells = None;
         for rule in rules {
+            cells = matches!(rule.allowance, Allowance::Cells { .. }).then_some(limits.len());
             if !rule.shadow {
                 policies.push(policy(&rule.name, rule.allowance));
             }
@@ -44,61 +71,84 @@ impl Fields {
                 Allowance::Cells { capacity, .. } => capacity,
                 Allowance::Places(places) => places,
             };
-            limits.push(Words {
+            limits.push(OfLimit {
                 item: format!("\"{}\";r=", rule.name),
                 capacity: number::text(capacity),
             });
         }
-        Self {
-            standard: matches!(announce, Announce::All | Announce::Standard),
-            legacy: matches!(announce, Announce::All | Announce::Legacy),
-            policy: policies.join(", "),
-            limits,
+        let policy = policies.join(", ");
+        let standard = matches!(announce, Announce::All | Announce::Standard);
+        let legacy = matches!(announce, Announce::All | Announce::Legacy);
+        let mut always = FieldEdits::new();
+        if standard {
+            always.append("ratelimit-policy", &policy);
         }
+        if let (true, Some(0), [only]) = (legacy, cells, limits.as_slice()) {
+            always.set("x-ratelimit-limit", &only.capacity);
+        }
+        let words = Words {
+            standard,
+            legacy,
+            policy,
+            always,
+            names: Names {
+                item: FieldName::new("ratelimit")?,
+                remaining: FieldName::new("x-ratelimit-remaining")?,
+                reset: FieldName::new("x-ratelimit-reset")?,
+            },
+            limits,
+        };
+        Ok(Self {
+            words,
+            edits: FieldEdits::new(),
+        })
     }
 
     /// There is something to tell of a request that passed.
     pub(crate) fn are_wanted(&self) -> bool {
-        self.standard || self.legacy
+        self.words.standard || self.words.legacy
     }
 
-    /// Tells what was left when the request passed. `t` is the time until the quota is whole again; the `X-RateLimit`
+    /// Has the response, whoever gives it, tell what was left when the request passed. `t` is the time until the quota is whole again; the `X-RateLimit`
     /// fields are those of the limit with the fewest cells left.
-    pub(crate) fn tell(&self, kept: &[Kept], response: &mut Response) -> Result<(), Problem> {
-        let mut text = String::with_capacity(64);
-        if self.standard {
-            response.append_header("ratelimit-policy", &self.policy)?;
-            for left in kept {
-                if !text.is_empty() {
-                    text.push_str(", ");
+    pub(crate) fn tell(&mut self, kept: &[Kept], request: &mut Request) -> Result<(), Problem> {
+        let Self { words, edits } = self;
+        edits.clone_from(&words.always);
+        if words.standard && !kept.is_empty() {
+            edits.append_with(&words.names.item, |text| {
+                for (at, left) in kept.iter().enumerate() {
+                    if at > 0 {
+                        text.push(", ");
+                    }
+                    words.item(text, left.limit.into(), left.remaining, Some(left.reset));
                 }
-                self.item(&mut text, left.limit.into(), left.remaining, Some(left.reset));
-            }
-            if !text.is_empty() {
-                response.append_header("ratelimit", &text)?;
-            }
+            });
         }
         let fewest = kept.iter().min_by_key(|left| left.remaining);
-        if self.legacy
+        if words.legacy
             && let Some(left) = fewest
-            && let Some(words) = self.limits.get(usize::from(left.limit))
+            && let Some(limit) = words.limits.get(usize::from(left.limit))
         {
-            response.set_header("x-ratelimit-limit", &words.capacity)?;
-            for (name, number) in [
-                ("x-ratelimit-remaining", left.remaining),
-                ("x-ratelimit-reset", left.reset),
-            ] {
-                text.clear();
-                number::push(&mut text, number);
-                response.set_header(name, &text)?;
+            if words.limits.len() > 1 {
+                edits.set("x-ratelimit-limit", &limit.capacity);
             }
+            edits
+                .set_with(&words.names.remaining, |text| text.push_number(left.remaining))
+                .set_with(&words.names.reset, |text| text.push_number(left.reset));
         }
-        Ok(())
+        request.edit_response(edits)
     }
 
+    /// Tells why a request is refused by the limit at this place.
+    pub(crate) fn explain(&self, place: usize, refused: Refused, refusal: Refusal) -> Refusal {
+        self.words.explain(place, refused, refusal)
+    }
+}
+
+impl Words {
     /// Tells why a request is refused by the limit at this place. `t` is the time of `Retry-After`, which is not to be
     /// earlier than the end of that window (section 6 of the draft).
-    pub(crate) fn explain(&self, place: usize, refused: Refused, mut refusal: Refusal) -> Refusal {
+    fn explain(&self, place: usize, refused: Refused, mut refusal: Refusal) -> Refusal {
         let retry = refused.retry.map(wait_seconds);
         if let Some(retry) = retry {
             refusal = refusal.header("retry-after", number::text(retry));
@@ -106,7 +156,7 @@ impl Fields {
         let remaining = refused.left.map_or(0, |left| left.remaining);
         if self.standard {
             let mut item = String::new();
-            self.item(&mut item, place, remaining, retry);
+            self.item(&mut FieldText::new(&mut item), place, remaining, retry);
             refusal = refusal
                 .header("ratelimit-policy", self.policy.as_str())
                 .header("ratelimit", item);
@@ -125,15 +175,15 @@ impl Fields {
     }
 
     /// Appends `"NAME";r=REMAINING;t=SECONDS`.
-    fn item(&self, items: &mut String, place: usize, remaining: u64, window: Option<u64>) {
+    fn item(&self, items: &mut FieldText<'_>, place: usize, remaining: u64, window: Option<u64>) {
         let Some(words) = self.limits.get(place) else {
             return;
         };
-        items.push_str(&words.item);
-        number::push(items, remaining);
+        items.push(&words.item);
+        items.push_number(remaining);
         if let Some(window) = window {
-            items.push_str(";t=");
-            number::push(items, window);
+            items.push(";t=");
+            items.push_number(window);
         }
     }
 }

@@ -1,12 +1,11 @@
-//! What is kept from the request to its response. Knows no request and no field.
+//! What a request that passes leaves of its quotas. Knows no request and no field.
 
 use crate::rule::Left;
 use crate::time::seconds;
 
 /// What is left of one quota.
-#[portcullis::state]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub(crate) struct Kept {
     /// Place of the limit.
     pub(crate) limit: u8,
     /// Whole cells.

@@ -17,8 +17,7 @@ use portcullis::prelude::*;
 
 pub use config::{Absent, Algorithm, Announce, Config, Delay, Limit};
 use fields::Fields;
-pub use kept::Kept;
-use limits::{Decision, Limits};
+use limits::{Decision, Limits, Told};
 use rule::{Refused, Rule};
 use time::wait_seconds;
 
@@ -37,7 +36,6 @@ pub struct RateLimit {
 #[portcullis::plugin(schema = "schema.json")]
 impl Plugin for RateLimit {
     type Config = Config;
-    type State = Vec<Kept>;
 
     fn new(config: Config) -> Result<Self, String> {
         let announce = config.headers;
@@ -68,15 +66,16 @@ impl Plugin for RateLimit {
             rules.push(rule);
         }
         let limits = Limits::new(rules).map_err(|problem| problem.to_string())?;
-        Ok(Self {
-            fields: Fields::new(announce, limits.rules()),
-            limits,
-        })
+        let fields = Fields::new(announce, limits.rules()).map_err(|problem| problem.to_string())?;
+        Ok(Self { limits, fields })
     }
 
-    fn on_request(&mut self, request: &mut Request) -> Result<Action<Vec<Kept>>, Refusal> {
+    fn on_request(&mut self, request: &mut Request) -> Result<Action, Refusal> {
         match self.limits.judge(request)? {
-            Decision::Pass(Some(kept)) if self.fields.are_wanted() => Ok(Action::next_with(kept)),
+            Decision::Pass(Told::Something) if self.fields.are_wanted() => {
+                self.fields.tell(self.limits.kept(), request)?;
+                Ok(Action::Next)
+            }
             Decision::Pass(_) => Ok(Action::Next),
             Decision::Refuse(place, refused) => Err(self.refuse(place, refused, request)),
             Decision::Keyless(place) => {
@@ -87,13 +86,6 @@ impl Plugin for RateLimit {
                     "the request lacks what its limit counts by",
                 ))
             }
-        }
-    }
-
-    fn on_response(&mut self, response: &mut Response, kept: Option<Vec<Kept>>) -> Result<(), Problem> {
-        match kept {
-            Some(kept) => self.fields.tell(&kept, response),
-            None => Ok(()),
         }
     }
 }

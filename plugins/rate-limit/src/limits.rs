@@ -14,7 +14,11 @@ const SHADOWED: &str = "limit.shadow";
 
 /// The limits, those of requests at the same time last: their places cannot be given back before the exchange ends.
 #[derive(Debug)]
-pub(crate) struct Limits(Vec<Slot>);
+pub(crate) struct Limits {
+    slots: Vec<Slot>,
+    /// What the request at hand left of each quota.
+    kept: Vec<Kept>,
+}
 
 #[derive(Debug)]
 struct Slot {
@@ -27,13 +31,19 @@ struct Slot {
 /// What becomes of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
-    /// It goes on, with what is left of each quota that it took from. None: no limit that clients may know of is for
-    /// this request.
-    Pass(Option<Vec<Kept>>),
+    /// It goes on.
+    Pass(Told),
     /// The limit at this place refuses it.
     Refuse(usize, Refused),
     /// It lacks a part of the key of the limit at this place.
     Keyless(usize),
+}
+
+/// Whether a limit that clients may know of is for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    Something,
+    Nothing,
 }
 
 impl Limits {
@@ -50,12 +60,15 @@ impl Limits {
                 passed: None,
             })
         });
-        slots.collect::<Result<_, _>>().map(Self)
+        Ok(Self {
+            slots: slots.collect::<Result<_, Problem>>()?,
+            kept: Vec::new(),
+        })
     }
 
     /// Counts a refusal by the limit at this place, and gives its name.
     pub(crate) fn refused(&self, place: usize) -> &str {
-        let Some(slot) = self.0.get(place) else {
+        let Some(slot) = self.slots.get(place) else {
             return "";
         };
         slot.tally.count(Outcome::Refused);
@@ -64,7 +77,12 @@ impl Limits {
 
     /// The limits in the order in which they are asked.
     pub(crate) fn rules(&self) -> impl Iterator<Item = &Rule> {
-        self.0.iter().map(|slot| &slot.rule)
+        self.slots.iter().map(|slot| &slot.rule)
+    }
+
+    /// What the request at hand left of each quota that it took from.
+    pub(crate) fn kept(&self) -> &[Kept] {
+        &self.kept
     }
 
     /// Asks one limit after the other, until one refuses.
@@ -72,32 +90,33 @@ impl Limits {
     /// # Errors
     /// Those of the counters; nothing stays taken.
     pub(crate) fn judge(&mut self, request: &mut Request) -> Result<Decision, Problem> {
-        for slot in &mut self.0 {
+        self.kept.clear();
+        for slot in &mut self.slots {
             slot.passed = None;
             slot.rule.forget();
         }
         let decision = self.ask(request);
         if matches!(decision, Ok(Decision::Pass(_))) {
-            for slot in &self.0 {
+            for slot in &self.slots {
                 if let Some(outcome) = slot.passed {
                     slot.tally.count(outcome);
                 }
             }
             return decision;
         }
-        for slot in &mut self.0 {
+        for slot in &mut self.slots {
             slot.rule.give_back()?;
         }
         decision
     }
 
     fn ask(&mut self, request: &mut Request) -> Result<Decision, Problem> {
-        let slots = self.0.len();
-        let mut kept: Option<Vec<Kept>> = None;
+        let Self { slots, kept } = self;
+        let mut told = Told::Nothing;
         // The longest wait, and the refusal in its place.
         let mut wait = (Duration::ZERO, 0, Refused::default());
         let mut shadows = String::new();
-        for (at, Slot { rule, tally, passed }) in self.0.iter_mut().enumerate() {
+        for (at, Slot { rule, tally, passed }) in slots.iter_mut().enumerate() {
             match (rule.ask(request)?, rule.shadow) {
                 (Finding::Beside, _) => {}
                 (Finding::Keyless, false) => return Ok(Decision::Keyless(at)),
@@ -111,7 +130,7 @@ impl Limits {
                 }
                 (Finding::Allowed(_), true) => *passed = Some(Outcome::Allowed),
                 (Finding::Allowed(allowed), false) => {
-                    let kept = kept.get_or_insert_with(|| Vec::with_capacity(slots));
+                    told = Told::Something;
                     kept.extend(allowed.left.map(|left| Kept::of(at, left)));
                     *passed = Some(Outcome::Allowed);
                     if !allowed.wait.is_zero() {
@@ -145,6 +164,6 @@ impl Limits {
             );
             return Ok(Decision::Refuse(at, refused));
         }
-        Ok(Decision::Pass(kept))
+        Ok(Decision::Pass(told))
     }
 }

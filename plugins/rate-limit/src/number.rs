@@ -1,27 +1,10 @@
-//! Whole numbers as text, in both directions, without the machinery of formatting. Knows no field.
+//! Whole numbers as text, in both directions. Knows no field.
 
-/// Digits of the largest number.
-const MAX_DIGITS: usize = 20;
-
-/// Appends `number` in decimal digits.
-pub(crate) fn push(text: &mut String, mut number: u64) {
-    let mut digits = [b'0'; MAX_DIGITS];
-    let mut count = 0;
-    for digit in digits.iter_mut().rev() {
-        *digit += u8::try_from(number % 10).unwrap_or_default();
-        number /= 10;
-        count += 1;
-        if number == 0 {
-            break;
-        }
-    }
-    let (_, digits) = digits.split_at_checked(MAX_DIGITS - count).unwrap_or_default();
-    text.push_str(str::from_utf8(digits).unwrap_or_default());
-}
+pub(crate) use portcullis::number::push;
 
 /// `number` in decimal digits.
 pub(crate) fn text(number: u64) -> String {
-    let mut text = String::with_capacity(MAX_DIGITS);
+    let mut text = String::new();
     push(&mut text, number);
     text
 }

@@ -30,10 +30,10 @@ impl Tally {
         let help = "Requests by limit and by what the limit did with them.";
         let counter = Counter::new("rate_limit_requests_total", help, &["limit", "outcome"])?;
         Ok(Self {
-            allowed: counter.series(&[limit, "allowed"]),
-            delayed: counter.series(&[limit, "delayed"]),
-            refused: counter.series(&[limit, "refused"]),
-            shadowed: counter.series(&[limit, "shadowed"]),
+            allowed: counter.series(&[limit, "allowed"])?,
+            delayed: counter.series(&[limit, "delayed"])?,
+            refused: counter.series(&[limit, "refused"])?,
+            shadowed: counter.series(&[limit, "shadowed"])?,
         })
     }
 

@@ -63,7 +63,7 @@ impl Bench {
         }
         assert!(action.is_next(), "{action:?}");
         let mut exchange = exchange.response(200);
-        assert!(exchange.on_response(&mut self.plugin).is_next());
+        exchange.pass_response();
         (Fate::Passed, exchange, Vec::new())
     }
 

@@ -18,7 +18,7 @@ const EDITS: [&str; 9] = [
 ];
 
 /// Those that the request's hooks may do.
-const OF_REQUESTS: [&str; 7] = [
+const OF_REQUESTS: [&str; 8] = [
     "set-target",
     "set-method",
     "set-authority",
@@ -26,6 +26,7 @@ const OF_REQUESTS: [&str; 7] = [
     "set-request-header",
     "append-request-header",
     "remove-request-header",
+    "set-response-header",
 ];
 
 /// Those that the response's hooks may do.

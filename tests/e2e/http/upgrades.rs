@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use portcullis_tests::patience::{PATIENCE, eventually};
+use portcullis_tests::patience::{PATIENCE, at_rest, eventually};
 use portcullis_tests::upstream::Step;
 use portcullis_tests::websocket::{Client, EchoServer, Frame, opcode};
 use portcullis_tests::{Gateway, Upstream};
@@ -236,15 +236,7 @@ async fn a_side_that_does_not_read_holds_the_other_back() {
         }
     });
     // Full is what takes nothing between two looks that are far enough apart.
-    let mut before = 0;
-    eventually("a sender that is held back", async || {
-        time::sleep(Duration::from_millis(100)).await;
-        let now = sent.load(Ordering::Relaxed);
-        let held = now > 0 && now == before;
-        before = now;
-        held.then_some(())
-    })
-    .await;
+    let before = at_rest("a sender that is held back", || sent.load(Ordering::Relaxed)).await;
     // What sockets hold, and a piece of the gateway's.
     assert!(before < 32 << 20, "{before}");
     let mut reader = client.into_stream();

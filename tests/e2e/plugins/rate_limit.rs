@@ -355,3 +355,24 @@ async fn attributes_show_shadows_to_the_rest_of_the_pipeline() {
     assert_eq!(counted(&gateway, "tried", "shadowed").await, Some(1.0));
     gateway.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_request_that_may_wait_is_held_back_rather_than_refused() {
+    let main = Upstream::echo();
+    let delay = "limit = 1, period = \"2s\", delay = { max = \"2050ms\" }";
+    let gateway = builder(delay).upstream("main", &main).start().await;
+    let request = Request::get("/orders");
+    let began = tokio::time::Instant::now();
+    assert_eq!(gateway.send(&request).await.status, 200);
+    // The next cell is there two seconds after the first was taken; the one after that is too far away.
+    let (second, third) = tokio::join!(gateway.send(&request), gateway.send(&request));
+    let took = began.elapsed();
+    let mut statuses = [second.status, third.status];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 429]);
+    assert!(took >= std::time::Duration::from_millis(1_990), "{took:?}");
+    assert_eq!(main.requests().len(), 2);
+    assert_eq!(counted(&gateway, "default", "delayed").await, Some(1.0));
+    assert_eq!(counted(&gateway, "default", "refused").await, Some(1.0));
+    gateway.shutdown().await;
+}

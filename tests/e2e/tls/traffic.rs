@@ -1,6 +1,7 @@
 //! HTTP inside of TLS: bodies of any size, pipelining, slow readers, errors, and the end of connections.
 
 use portcullis_tests::message::Framing;
+use portcullis_tests::patience::at_rest;
 use portcullis_tests::tls::{Authority, Dialer, TLS12, TLS13};
 use portcullis_tests::{Connection, Request, Upstream};
 
@@ -58,15 +59,7 @@ async fn a_client_that_does_not_read_holds_the_upstream_back() {
     let (status, head) = connection.receive_head().await.unwrap();
     assert_eq!(status, 200);
     // The upstream stops once all buffers between are full, long before its end.
-    let mut before = u64::MAX;
-    portcullis_tests::patience::eventually("the upstream to stop", async || {
-        let now = upstream.sent();
-        let stopped = now == before && now > 0;
-        before = now;
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-        stopped.then_some(())
-    })
-    .await;
+    at_rest("the upstream to stop", || upstream.sent()).await;
     assert!(upstream.sent() < HUGE / 4, "{}", upstream.sent());
     let framing = head.fields.framing(Framing::Close).unwrap();
     let count = connection.pieces(framing, |_| {}).await.unwrap();

@@ -1,19 +1,20 @@
 //! Carries connections to a peer by TLS: whoever connects to it in clear speaks to the peer through TLS. Each
 //! connection is one handshake; sessions are continued where the peer allows it.
 
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::Resumption;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, HandshakeKind};
 use tokio::io::{AsyncWriteExt as _, copy, split};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsConnector;
 
 use super::{Authority, BOTH, Leaf, Versions, provider, version};
 use crate::patience::eventually;
+use crate::port;
 
 /// How a handshake ended, and the connection after it.
 #[derive(Debug, Clone, Default)]
@@ -160,12 +161,7 @@ impl DialerBuilder {
     /// Without a free port.
     #[must_use]
     pub fn start(self) -> Dialer {
-        let listener = StdListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("a bound listener has an address");
-        listener
-            .set_nonblocking(true)
-            .expect("a listener that does not block");
-        let listener = TcpListener::from_std(listener).expect("a runtime around the dialer");
+        let (listener, address) = port::listen();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let name = ServerName::try_from(self.config.name.clone()).expect("a name");
         let config = Arc::new(self.config.build());

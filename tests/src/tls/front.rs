@@ -1,19 +1,20 @@
 //! Puts TLS before an upstream: connections with TLS to its address go on to the upstream in clear.
 
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::pki_types::CertificateDer;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{HandshakeKind, ServerConfig};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::{Authority, BOTH, Leaf, Versions, provider, version};
+use crate::port;
 
 /// Bytes that are carried at once.
 const PIECE: usize = 64 << 10;
@@ -62,6 +63,7 @@ pub struct FrontBuilder {
     leaf: Leaf,
     versions: Versions,
     clients: Option<rustls::RootCertStore>,
+    protocols: Vec<Vec<u8>>,
 }
 
 impl Front {
@@ -73,6 +75,7 @@ impl Front {
             leaf: leaf.clone(),
             versions: BOTH,
             clients: None,
+            protocols: vec![b"h2".to_vec(), b"http/1.1".to_vec()],
         }
     }
 
@@ -131,18 +134,20 @@ impl FrontBuilder {
         self
     }
 
+    /// Agrees on these protocols (ALPN) instead of both of HTTP, the preferred one first.
+    #[must_use]
+    pub fn protocols(mut self, protocols: &[&str]) -> Self {
+        self.protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        self
+    }
+
     /// Starts it in the runtime of the test.
     ///
     /// # Panics
     /// Without a free port.
     #[must_use]
     pub fn start(self) -> Front {
-        let listener = StdListener::bind("127.0.0.1:0").expect("a free port");
-        let address = listener.local_addr().expect("a bound listener has an address");
-        listener
-            .set_nonblocking(true)
-            .expect("a listener that does not block");
-        let listener = TcpListener::from_std(listener).expect("a runtime around the front");
+        let (listener, address) = port::listen();
         let builder = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(self.versions)
             .expect("versions");
@@ -157,7 +162,7 @@ impl FrontBuilder {
         let mut config = builder
             .with_single_cert(vec![self.leaf.der()], self.leaf.key_der())
             .expect("a certificate of a server");
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = self.protocols;
         let acceptor = TlsAcceptor::from(Arc::new(config));
         let (seen, orders) = (Arc::default(), Arc::default());
         let (record, queues, upstream) = (Arc::clone(&seen), Arc::clone(&orders), self.upstream);

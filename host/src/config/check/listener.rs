@@ -6,15 +6,20 @@ use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use super::super::model::{EncodedSeparators, Listener, ListenerLimits};
+use super::super::model::{EncodedSeparators, Listener, ListenerLimits, Protocols};
 use super::super::reader::{Named, Reader};
-use super::network;
 use super::pipeline::Pipelines;
-use super::tls;
-use crate::tls::HTTP_1_1;
+use super::{http2, network, tls};
+use crate::tls::{HTTP_1_1, HTTP_2};
 
-/// What a listener speaks above TLS, the preferred protocol first (RFC 7301).
-const PROTOCOLS: &[&[u8]] = &[HTTP_1_1];
+/// What a listener agrees on above TLS, the preferred protocol first (RFC 7301).
+fn offered(protocols: Protocols) -> &'static [&'static [u8]] {
+    match protocols {
+        Protocols::Http1 => &[HTTP_1_1],
+        Protocols::Http2 => &[HTTP_2],
+        Protocols::Both => &[HTTP_2, HTTP_1_1],
+    }
+}
 
 /// All listeners, in the order of the file. Two of them cannot have the same address.
 pub(super) fn read<'a>(named: Vec<Named<'a>>, pipelines: &mut Pipelines<'a>) -> Vec<Listener> {
@@ -45,14 +50,17 @@ fn read_one<'a>(
         ("refuse", EncodedSeparators::Refuse),
         ("keep", EncodedSeparators::Keep),
     ];
+    let protocols = http2::protocols(&mut reader);
     let listener = Listener {
         name: name.into(),
         address: address.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
         pipeline: pipelines.of(&mut reader, name),
         trusted_proxies: network::networks(&mut reader, "trusted-proxies", ""),
         encoded_separators: reader.choice("encoded-separators", &separators, EncodedSeparators::Refuse),
+        protocols,
+        http2: http2::read(reader.section("http2")),
         limits: limits(reader.section("limits")),
-        tls: tls::listener(reader.section("tls"), PROTOCOLS),
+        tls: tls::listener(reader.section("tls"), offered(protocols)),
         origin: scope.origin(reader.at()),
     };
     reader.finish();
@@ -135,7 +143,7 @@ mod tests {
           |
         3 | pipline = []
           | ^^^^^^^
-          = help: did you mean `pipeline`? possible keys: address, encoded-separators, limits, pipeline, tls, trusted-proxies
+          = help: did you mean `pipeline`? possible keys: address, encoded-separators, http2, limits, pipeline, protocols, tls, trusted-proxies
         ");
     }
 

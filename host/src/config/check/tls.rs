@@ -5,14 +5,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::model::{Endpoint, Listed, ListenerTls, Source};
+use super::super::model::{Endpoint, Listed, ListenerTls, Source, UpstreamProtocol};
 use super::super::reader::Reader;
 use super::super::scope::Scope;
 use super::super::secret::{Provenance, Text};
 use crate::clock;
 use crate::tls::{
-    Client, ClientAuth, ClientError, ClientSettings, Identity, MinVersion, Resumption, Server,
-    ServerSettings, Trust, UnknownName, Verification,
+    Client, ClientAuth, ClientError, ClientSettings, HTTP_1_1, HTTP_2, Identity, MinVersion, Resumption,
+    Server, ServerSettings, Trust, UnknownName, Verification,
 };
 
 /// Most certificates of one listener.
@@ -59,8 +59,12 @@ pub(super) fn listener(mut reader: Reader<'_>, protocols: &[&[u8]]) -> Option<Li
     })
 }
 
-/// TLS of an upstream with these endpoints, if the table is there.
-pub(super) fn upstream(mut reader: Reader<'_>, endpoints: &[Listed]) -> Option<Arc<Client>> {
+/// TLS of an upstream with these endpoints, which speak `protocol`, if the table is there.
+pub(super) fn upstream(
+    mut reader: Reader<'_>,
+    endpoints: &[Listed],
+    protocol: UpstreamProtocol,
+) -> Option<Arc<Client>> {
     let scope = reader.scope();
     let at = reader.at().clone();
     let present = reader.is_present();
@@ -105,6 +109,10 @@ pub(super) fn upstream(mut reader: Reader<'_>, endpoints: &[Listed]) -> Option<A
         name: named,
         identity,
         min_version,
+        protocol: match protocol {
+            UpstreamProtocol::Http1 => HTTP_1_1,
+            UpstreamProtocol::Http2 => HTTP_2,
+        },
     };
     let client = match (Client::new(&settings), name) {
         (Ok(client), _) => client,

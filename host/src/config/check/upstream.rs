@@ -17,7 +17,7 @@ use super::super::names::Names;
 use super::super::reader::{Named, Reader, is_text};
 use super::super::scope::{Node, Scope};
 use super::super::secret::quoted;
-use super::{network, tls};
+use super::{http2, network, tls};
 
 /// Most endpoints of one upstream.
 const MAX_ENDPOINTS: usize = 1024;
@@ -27,10 +27,12 @@ pub(super) fn read(Named { name, mut reader }: Named<'_>, upstreams: &Names<'_>)
     let second = Duration::from_secs(1);
     let times = || Duration::from_millis(1)..=24 * 3600 * second;
     let endpoints = endpoints(&mut reader);
+    let protocol = http2::upstream(&mut reader);
     let upstream = Upstream {
         name: name.into(),
-        tls: tls::upstream(reader.section("tls"), &endpoints),
+        tls: tls::upstream(reader.section("tls"), &endpoints, protocol),
         endpoints,
+        protocol,
         balance: balance::read(&mut reader),
         connect_timeout: reader.time("connect-timeout", times(), 5 * second),
         first_byte_timeout: reader.time("first-byte-timeout", times(), 60 * second),
@@ -39,7 +41,7 @@ pub(super) fn read(Named { name, mut reader }: Named<'_>, upstreams: &Names<'_>)
         max_idle_time: reader.time("max-idle-time", times(), 60 * second),
         max_header_bytes: reader.length("max-header-bytes", 256..=16 << 20, 64 << 10),
         recourse: recourse::read(&mut reader, upstreams),
-        care: care::read(&mut reader),
+        care: care::read(&mut reader, protocol),
         origin: reader.scope().origin(reader.at()),
     };
     reader.finish();
@@ -122,7 +124,7 @@ pub(super) fn zone(reader: &mut Reader<'_>) -> Option<Arc<str>> {
 
 #[cfg(test)]
 mod tests {
-    use crate::config::model::Endpoint;
+    use crate::config::model::{Endpoint, UpstreamProtocol};
     use crate::config::tests::{errors, parsed};
 
     use super::*;
@@ -142,6 +144,7 @@ mod tests {
                 zone: None,
             }
         );
+        assert_eq!(upstream.protocol, UpstreamProtocol::Http1);
         assert_eq!(upstream.connect_timeout, Duration::from_secs(5));
         assert_eq!(upstream.first_byte_timeout, Duration::from_secs(60));
         assert_eq!(upstream.idle_timeout, Duration::from_secs(60));
@@ -154,7 +157,7 @@ mod tests {
     fn every_key_is_read() {
         let upstream = &parsed(
             "[upstreams.a]\nendpoints = ['[::1]:1']\nconnect-timeout = '1s'\nfirst-byte-timeout = '2s'\n\
-             idle-timeout = '3s'\nmax-idle = 0\nmax-idle-time = '4s'\nmax-header-bytes = '1KiB'\n",
+             idle-timeout = '3s'\nprotocol = 'h2'\nmax-idle = 0\nmax-idle-time = '4s'\nmax-header-bytes = '1KiB'\n",
         )
         .upstreams[0];
         let times = [
@@ -165,6 +168,7 @@ mod tests {
         ];
         assert_eq!(times.map(|time| time.as_secs()), [1, 2, 3, 4]);
         assert_eq!((upstream.max_idle, upstream.max_header_bytes), (0, 1024));
+        assert_eq!(upstream.protocol, UpstreamProtocol::Http2);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 mod balance;
 mod care;
 mod gateway;
+mod http2;
 mod listener;
 mod plugin;
 mod recourse;
@@ -18,6 +19,7 @@ use super::{Key, Table};
 use balance::{BALANCE, ENDPOINT, SLOW_START, STICKY};
 use care::{BREAKER, HEALTH_CHECK, OUTLIER, UPSTREAM_LIMITS};
 use gateway::{ACCESS_LOG, DNS, GATEWAY, LOG};
+use http2::HTTP2;
 use listener::{LIMITS, LISTENER};
 use plugin::{ALLOW, ANY, BUDGET, OVERRIDES, PLUGIN};
 use recourse::{FALLBACK, HEDGE, MIRROR, RETRIES, RETRY_BUDGET};
@@ -77,6 +79,12 @@ pub(super) const TABLES: &[Table] = &[
         title: "[listeners.NAME.limits]",
         text: "What a client may send and hold.",
         keys: &[LIMITS],
+    },
+    Table {
+        name: "http2",
+        title: "[listeners.NAME.http2]",
+        text: "What a connection that speaks HTTP/2 may hold.",
+        keys: &[HTTP2],
     },
     Table {
         name: "listener-tls",

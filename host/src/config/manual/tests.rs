@@ -31,6 +31,7 @@ const EVERY_TABLE: &[(&str, &str, Pairs)] = &[
         &[("address", "'127.0.0.1:0'")],
     ),
     ("[listeners.listener.limits]", "limits", &[]),
+    ("[listeners.listener.http2]", "http2", &[]),
     (
         "[listeners.listener.tls]",
         "listener-tls",
@@ -76,16 +77,17 @@ const EVERY_TABLE: &[(&str, &str, Pairs)] = &[
     ("[upstreams.upstream.health-check]", "health-check", &[]),
     ("[upstreams.upstream.outlier]", "outlier", &[]),
     ("[upstreams.upstream.breaker]", "breaker", &[]),
-    (
-        "[upstreams.upstream.limits]",
-        "upstream-limits",
-        &[("connections", "1")],
-    ),
     ("[upstreams.upstream.retries]", "retries", &[]),
     ("[upstreams.upstream.retry-budget]", "retry-budget", &[]),
     ("[upstreams.upstream.hedge]", "hedge", &[("after", "'50ms'")]),
     ("[upstreams.upstream.fallback]", "fallback", &[]),
     ("[upstreams.other]", "", &[]),
+    // Not beside `protocol`: over HTTP/2 connections are not limited.
+    (
+        "[upstreams.other.limits]",
+        "upstream-limits",
+        &[("connections", "1")],
+    ),
     ("[upstreams.other.balance]", "balance", &[("policy", "'maglev'")]),
     (
         "[[upstreams.other.endpoints]]",
@@ -123,9 +125,11 @@ const PATHS: &[(&str, &str)] = &[
     ("gateway.plugin-defaults", "plugin-defaults"),
     ("listeners.listener", "listener"),
     ("listeners.listener.limits", "limits"),
+    ("listeners.listener.http2", "http2"),
     ("listeners.listener.tls", "listener-tls"),
     ("listeners.listener.tls.client-auth", "client-auth"),
     ("listeners.other", "listener"),
+    ("listeners.other.http2", "http2"),
     ("listeners.other.limits", "limits"),
     ("listeners.other.tls", "listener-tls"),
     ("listeners.other.tls.client-auth", "client-auth"),

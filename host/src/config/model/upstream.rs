@@ -3,14 +3,14 @@
 //! It refuses to know what the settings do.
 
 mod balance;
-mod recourse;
-
 mod care;
+mod recourse;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::http2::UpstreamProtocol;
 use crate::config::origin::Origin;
 use crate::tls::Client;
 
@@ -25,6 +25,8 @@ pub struct Upstream {
     pub name: Arc<str>,
     /// `endpoints`, at least one.
     pub endpoints: Vec<Listed>,
+    /// `protocol`, default HTTP/1.1.
+    pub protocol: UpstreamProtocol,
     /// Which of them is chosen.
     pub balance: Balance,
     /// `connect-timeout`, default 5 s.

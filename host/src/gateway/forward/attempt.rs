@@ -11,10 +11,10 @@ use crate::exchange::{ResponseHead, UpstreamView as AnsweredBy};
 use crate::gateway::view::UpstreamView;
 use crate::net::RequestBody;
 use crate::pipeline::{Payload, Run, upstream_failure};
-use crate::upstream::{Aim, Failure, RequestHead, ResponseBody, Tried, Until, hash};
+use crate::upstream::{Aim, Failure, Reply, RequestHead, Tried, Until, hash};
 
 /// What the client of an upstream gives.
-pub(super) type Sent = Result<Response<ResponseBody<RequestBody>>, Failure>;
+pub(super) type Sent = Result<Response<Reply<RequestBody>>, Failure>;
 
 /// What holds for one try.
 #[derive(Debug, Clone, Copy, Default)]

@@ -31,7 +31,8 @@ pub(super) fn suits(head: &RequestHead<'_>, body: &RequestBody) -> bool {
 }
 
 /// Sends a request without a body and, if there is no answer in time, a second time. Gives the result that counts, and
-/// how many tries there were beside the first. Dropping the other closes its connection.
+/// how many tries there were beside the first. Dropping the other ends its exchange: it
+/// closes its connection, or resets its stream.
 pub(super) async fn race(
     target: &UpstreamView,
     head: RequestHead<'_>,

@@ -130,7 +130,13 @@ fn reason(kind: FailureKind) -> Option<RetryReason> {
         FailureKind::Reset | FailureKind::Truncated => Some(RetryReason::Reset),
         FailureKind::FirstByteTimeout | FailureKind::IdleTimeout => Some(RetryReason::Timeout),
         FailureKind::Malformed(_) | FailureKind::HeadTooLarge => Some(RetryReason::Protocol),
-        _ => None,
+        FailureKind::NoEndpoint
+        | FailureKind::CircuitOpen { .. }
+        | FailureKind::Overloaded(_)
+        | FailureKind::Deadline
+        | FailureKind::RequestBody
+        | FailureKind::RequestStalled
+        | FailureKind::Unsendable(_) => None,
     }
 }
 

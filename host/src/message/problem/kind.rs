@@ -111,13 +111,13 @@ kinds! {
     LoopDetected, "loop-detected", LOOP_DETECTED, Gateway, "Loop detected",
         "The request has passed this gateway too often: a route leads back to it (RFC 9110 section 7.6.3).";
     UpgradeRefused, "upgrade-refused", NOT_IMPLEMENTED, Client, "Upgrade refused",
-        "The request asks for a protocol that the route does not pass on.";
+        "The request asks for a protocol that the route does not pass on, or its upstream cannot take.";
     InternalError, "internal-error", INTERNAL_SERVER_ERROR, Gateway, "Internal error",
         "The gateway failed in a way that it should not; the log says how.";
     UpstreamConnectFailed, "upstream-connect-failed", BAD_GATEWAY, Upstream, "Upstream not reachable",
         "No connection to the upstream could be made; it has seen nothing of the request.";
     UpstreamTls, "upstream-tls", BAD_GATEWAY, Upstream, "Upstream TLS failed",
-        "The TLS handshake with the upstream failed: its certificate is not trusted, or it refused ours.";
+        "The TLS handshake with the upstream failed: its certificate is not trusted, it refused ours, or it does not agree on HTTP/2.";
     UpstreamReset, "upstream-reset", BAD_GATEWAY, Upstream, "Upstream connection lost",
         "The upstream closed the connection before its response was complete.";
     UpstreamMalformed, "upstream-malformed", BAD_GATEWAY, Upstream, "Upstream response malformed",

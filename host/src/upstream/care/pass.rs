@@ -8,12 +8,12 @@ use http::Response;
 use http_body::Body;
 use tokio::time::Instant;
 
-use super::super::body::ResponseBody;
 use super::super::breaker::{Passage, Refused, Verdict};
 use super::super::cluster::{Cluster, Until};
 use super::super::failure::{BoxError, Failure, FailureKind, Fault, RetrySafety};
 use super::super::limits::{Limit, Permit};
 use super::super::lineup::Aim;
+use super::super::reply::Reply;
 use super::super::request::RequestHead;
 use super::super::shared::{Outcome, Shared};
 use super::clock_ms;
@@ -112,9 +112,9 @@ impl Cluster {
         body: B,
         until: Until,
         aim: Aim<'_>,
-    ) -> Result<Response<ResponseBody<B>>, Failure>
+    ) -> Result<Response<Reply<B>>, Failure>
     where
-        B: Body<Data = Bytes> + Unpin,
+        B: Body<Data = Bytes> + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
         let entered = Pass::enter(self.shared(), until).await;

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 
 use super::super::care::CareRules;
 use super::super::failure::BoxError;
-use super::super::{Aim, Cluster, Endpoint, Failure, Policy, RequestHead, ResponseBody, Settings, Shared};
+use super::super::{Aim, Cluster, Endpoint, Failure, Policy, Protocol, Reply, RequestHead, Settings, Shared};
 
 /// Settings of the tests; a minute for everything, so that only a test of that time meets it.
 pub(in super::super) fn settings(ports: &[u16]) -> Settings {
@@ -31,6 +31,7 @@ pub(in super::super) fn settings(ports: &[u16]) -> Settings {
             })
             .map(Into::into)
             .collect(),
+        protocol: Protocol::Http1,
         policy: Policy::RoundRobin,
         slow_start: None,
         panic_percent: 0,
@@ -194,9 +195,9 @@ pub(super) async fn send<B>(
     cluster: &Rc<Cluster>,
     method: Method,
     body: B,
-) -> Result<Response<ResponseBody<B>>, Failure>
+) -> Result<Response<Reply<B>>, Failure>
 where
-    B: Body<Data = Bytes> + Unpin,
+    B: Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
     let headers = HeaderMap::new();
@@ -211,12 +212,12 @@ where
     cluster.send(head, body, None, Aim::default()).await
 }
 
-pub(super) async fn get(cluster: &Rc<Cluster>) -> Result<Response<ResponseBody<Empty<Bytes>>>, Failure> {
+pub(super) async fn get(cluster: &Rc<Cluster>) -> Result<Response<Reply<Empty<Bytes>>>, Failure> {
     send(cluster, Method::GET, Empty::new()).await
 }
 
 /// Reads a body to its end.
-pub(super) async fn drain<B>(body: &mut ResponseBody<B>) -> Result<(Vec<u8>, Option<HeaderMap>), Failure>
+pub(super) async fn drain<B>(body: &mut Reply<B>) -> Result<(Vec<u8>, Option<HeaderMap>), Failure>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,

@@ -8,9 +8,7 @@ use http_body_util::{BodyExt, Empty};
 use tokio::io::DuplexStream;
 use tokio::time::{Instant, sleep};
 
-use super::super::{
-    Aim, Cluster, Failure, FailureKind, RequestHead, ResponseBody, RetrySafety, Settings, Until,
-};
+use super::super::{Aim, Cluster, Failure, FailureKind, Reply, RequestHead, RetrySafety, Settings, Until};
 use super::script::{Wire, cluster, data, drain, feed, get, get_text, memory, send, settings, stats};
 
 fn seconds(count: u64) -> Duration {
@@ -34,7 +32,7 @@ fn setup() -> (std::rc::Rc<Cluster>, Wire<DuplexStream>) {
 async fn get_by(
     cluster: &std::rc::Rc<Cluster>,
     deadline: Instant,
-) -> Result<http::Response<ResponseBody<Empty<Bytes>>>, Failure> {
+) -> Result<http::Response<Reply<Empty<Bytes>>>, Failure> {
     let headers = HeaderMap::new();
     let head = RequestHead {
         method: &Method::GET,
@@ -377,7 +375,7 @@ async fn within(
     method: &Method,
     time: Duration,
     end: Option<Instant>,
-) -> Result<http::Response<ResponseBody<Empty<Bytes>>>, Failure> {
+) -> Result<http::Response<Reply<Empty<Bytes>>>, Failure> {
     let headers = HeaderMap::new();
     let head = RequestHead {
         method,

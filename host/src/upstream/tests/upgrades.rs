@@ -8,12 +8,12 @@ use http_body::Body as _;
 use http_body_util::Empty;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::super::{Aim, Cluster, Failure, FailureKind, RequestHead, ResponseBody};
+use super::super::{Aim, Cluster, Failure, FailureKind, Reply, RequestHead};
 use super::script::{drain, memory, settings, stats};
 
 const SWITCHING: &str = "HTTP/1.1 101 Go\r\nx-a: 1\r\nconnection: Upgrade\r\nupgrade: WebSocket\r\n\r\nahead";
 
-async fn ask(cluster: &Rc<Cluster>) -> Result<Response<ResponseBody<Empty<Bytes>>>, Failure> {
+async fn ask(cluster: &Rc<Cluster>) -> Result<Response<Reply<Empty<Bytes>>>, Failure> {
     let head = RequestHead {
         method: &Method::GET,
         target: "/",

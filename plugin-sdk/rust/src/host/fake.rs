@@ -129,9 +129,12 @@ pub(crate) mod metrics {
         with_world(|world| world.metrics.observe(metric, labels, value));
     }
 
-    pub(crate) fn observe_prepared(metric: u32, labels: &[String], value: f64) {
-        let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
-        observe(metric, &labels, value);
+    pub(crate) fn series(metric: u32, labels: &[&str]) -> Result<u32, Problem> {
+        with_world(|world| world.metrics.series(metric, labels))
+    }
+
+    pub(crate) fn observe_series(series: u32, value: f64) {
+        with_world(|world| world.metrics.observe_series(series, value));
     }
 }
 

@@ -89,6 +89,10 @@ pub(crate) mod exchange {
         Ok(exchange::remove_header(section.into(), name)?)
     }
 
+    pub(crate) fn edit_headers(section: Section, set: &[u8], append: &[u8]) -> Result<(), Problem> {
+        Ok(exchange::edit_headers(section.into(), set, append)?)
+    }
+
     pub(crate) fn set_state(bytes: Option<&[u8]>) -> Result<(), Problem> {
         Ok(exchange::set_state(bytes)?)
     }
@@ -174,8 +178,10 @@ pub(crate) mod metrics {
         host::observe(metric, &owned(labels), value);
     }
 
-    pub(crate) fn observe_prepared(metric: u32, labels: &[String], value: f64) {
-        host::observe(metric, labels, value);
+    pub(crate) use host::observe_series;
+
+    pub(crate) fn series(metric: u32, labels: &[&str]) -> Result<u32, Problem> {
+        Ok(host::series(metric, &owned(labels))?)
     }
 
     fn owned(labels: &[&str]) -> Vec<String> {

@@ -19,7 +19,7 @@ pub(super) async fn run() -> (usize, Vec<String>) {
     let cases = case::all("requests", |case: &mut RequestCase| &mut case.name);
     let upstream = Upstream::fixed(200, &[], "ok");
     let gateway = front(upstream.address(), "max-idle = 0")
-        .listener("limits = { body = '1KiB', headers = 20, uri-bytes = '256B', header-bytes = '2KiB' }")
+        .listener("protocols = ['http/1.1']\nlimits = { body = '1KiB', headers = 20, uri-bytes = '256B', header-bytes = '2KiB' }")
         .start()
         .await;
     let (mut wrong, mut expected) = (Vec::new(), 0);

@@ -199,6 +199,9 @@ function editHeaders(section) {
 /** Cases that edit and go on, or answer the name of the problem. */
 const edits = {
   "set-headers": () => editHeaders("request"),
+  "edit-headers": (arg) =>
+    exchange.editHeaders("request", encode(`x-probe: ${arg}\r\n`), encode("x-twice: a\r\nx-twice: b\r\n")),
+  "edit-response": (arg) => exchange.editHeaders("response", encode(`x-probe: ${arg}\r\n`), encode("")),
   "set-target": (arg) => exchange.setTarget(arg),
   "set-method": (arg) => exchange.setMethod(arg),
   "set-authority": (arg) => exchange.setAuthority(arg),
@@ -215,6 +218,7 @@ const edits = {
   "skip-body": () => exchange.skipBody("request"),
   log: (arg) => log.write("info", "probe logs", [["arg", arg]]),
   metric: (arg) => metrics.observe(total, [arg], 1),
+  "metric-series": (arg) => metrics.observeSeries(metrics.series(total, [arg]), 1),
 };
 
 /** Cases that answer from `on-request`. */

@@ -191,6 +191,12 @@ def set_attributes(arg):
 # Cases that edit and go on: each gives the table's word for how the edit ended.
 EDITS = {
     "set-headers": lambda _: outcome_of(edit_headers, REQUEST),
+    "edit-headers": lambda arg: outcome_of(
+        exchange.edit_headers, REQUEST, f"x-probe: {arg}\r\n".encode(), b"x-twice: a\r\nx-twice: b\r\n"
+    ),
+    "edit-response": lambda arg: outcome_of(
+        exchange.edit_headers, RESPONSE, f"x-probe: {arg}\r\n".encode(), b""
+    ),
     "set-target": lambda arg: outcome_of(exchange.set_target, arg),
     "set-method": lambda arg: outcome_of(exchange.set_method, arg),
     "set-authority": lambda arg: outcome_of(exchange.set_authority, arg),
@@ -203,6 +209,9 @@ EDITS = {
     "skip-body": lambda _: outcome_of(exchange.skip_body, Side.REQUEST),
     "log": lambda arg: outcome_of(log.write, log.Level.INFO, "probe logs", [("arg", arg)]),
     "metric": lambda arg: outcome_of(metrics.observe, total, [arg], 1.0),
+    "metric-series": lambda arg: outcome_of(
+        lambda: metrics.observe_series(metrics.series(total, [arg]), 1.0)
+    ),
 }
 
 

@@ -2,12 +2,14 @@
 //!
 //! It refuses to know when an endpoint has failed.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use http::Method;
 
 use crate::config::model::{
     Breaker, BreakerScope, Care, HealthCheck, HealthProbe, HttpCheck, Outlier, UpstreamLimits,
+    UpstreamProtocol,
 };
 use crate::config::reader::Reader;
 use crate::message::statuses::Statuses;
@@ -15,14 +17,15 @@ use crate::message::statuses::Statuses;
 const TICK: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 3600);
+const REQUESTS: RangeInclusive<usize> = 1..=10_000_000;
 
-/// The keys of an upstream.
-pub(super) fn read(reader: &mut Reader<'_>) -> Care {
+/// The keys of an upstream whose servers speak `protocol`.
+pub(super) fn read(reader: &mut Reader<'_>, protocol: UpstreamProtocol) -> Care {
     Care {
         health_check: health_check(reader.section("health-check")),
         outlier: outlier(reader.section("outlier")),
         breaker: breaker(reader.section("breaker")),
-        limits: limits(reader.section("limits")),
+        limits: limits(reader.section("limits"), protocol),
     }
 }
 
@@ -161,8 +164,22 @@ fn breaker(mut reader: Reader<'_>) -> Option<Breaker> {
     present.then_some(breaker)
 }
 
-fn limits(mut reader: Reader<'_>) -> Option<UpstreamLimits> {
+fn limits(mut reader: Reader<'_>, protocol: UpstreamProtocol) -> Option<UpstreamLimits> {
     let present = reader.is_present();
+    if protocol == UpstreamProtocol::Http2 {
+        for key in ["connections", "pending", "pending-timeout"] {
+            let message = "over HTTP/2 requests do not wait for connections: they share them";
+            reader.refuse(key, message, "limit the requests: `requests = 100`");
+        }
+        let requests = reader.optional_number("requests", REQUESTS);
+        reader.finish();
+        return present.then_some(UpstreamLimits {
+            connections: None,
+            pending: 0,
+            pending_timeout: Duration::ZERO,
+            requests,
+        });
+    }
     let connections = reader.optional_number("connections", 1..=10_000_000);
     if connections.is_none() && reader.has_any(&["pending", "pending-timeout"]) {
         let help = "say how many there may be: `connections = 100`";
@@ -173,7 +190,7 @@ fn limits(mut reader: Reader<'_>) -> Option<UpstreamLimits> {
         connections,
         pending: reader.number("pending", 0..=10_000_000, 1024),
         pending_timeout: reader.time("pending-timeout", TICK..=DAY, 5 * SECOND),
-        requests: reader.optional_number("requests", 1..=10_000_000),
+        requests: reader.optional_number("requests", REQUESTS),
     };
     reader.finish();
     present.then_some(limits)
@@ -305,6 +322,30 @@ mod tests {
         3 | health-check = { protocol = 'tcp', path = '/' }
           |                                    ^^^^
           = help: leave out what belongs to `protocol = "http"`
+        "#);
+    }
+
+    #[test]
+    fn over_http_2_only_requests_are_limited() {
+        let limits = care("protocol = 'h2'\nlimits = { requests = 7 }\n")
+            .limits
+            .unwrap();
+        assert_eq!((limits.connections, limits.requests), (None, Some(7)));
+        let text = format!("{UPSTREAM}protocol = 'h2'\nlimits = {{ connections = 1, pending = 2 }}\n");
+        insta::assert_snapshot!(errors(&text), @r#"
+        error: over HTTP/2 requests do not wait for connections: they share them
+         --> gateway.toml:4:12
+          |
+        4 | limits = { connections = 1, pending = 2 }
+          |            ^^^^^^^^^^^
+          = help: limit the requests: `requests = 100`
+
+        error: over HTTP/2 requests do not wait for connections: they share them
+         --> gateway.toml:4:29
+          |
+        4 | limits = { connections = 1, pending = 2 }
+          |                             ^^^^^^^
+          = help: limit the requests: `requests = 100`
         "#);
     }
 

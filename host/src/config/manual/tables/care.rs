@@ -184,7 +184,8 @@ pub(super) const UPSTREAM_LIMITS: &[Key] = &[
         name: "connections",
         kind: Number(1, 10_000_000),
         default: Words("none"),
-        text: "Connections in use at once; kept idle ones do not count. What is beyond waits.",
+        text: "Connections in use at once; kept idle ones do not count. What is beyond waits. This and the next two keys are not \
+               for `protocol = \"h2\"`, where requests share connections.",
     },
     Key {
         name: "pending",

@@ -34,6 +34,18 @@ pub(super) const LISTENER: &[Key] = &[
         text: "What is done with a path that has an encoded `/`, `\\` or NUL: 400, or they stay encoded.",
     },
     Key {
+        name: "protocols",
+        kind: Texts("h2"),
+        default: Value("[\"http/1.1\", \"h2\"]"),
+        text: "What clients may speak. With TLS they agree on it (ALPN); without, an HTTP/2 client is one that begins with the preface of RFC 9113.",
+    },
+    Key {
+        name: "http2",
+        kind: Of("http2"),
+        default: Words("defaults"),
+        text: "What a connection that speaks HTTP/2 may hold.",
+    },
+    Key {
         name: "limits",
         kind: Of("limits"),
         default: Words("defaults"),

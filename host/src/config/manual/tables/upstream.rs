@@ -4,7 +4,7 @@
 
 use super::super::Default::{Required, Value, Words};
 use super::super::Key;
-use super::super::Kind::{ChoiceOr, Number, Size, Table as Of, TextsOr, Time, UpstreamOr};
+use super::super::Kind::{Choice, ChoiceOr, Number, Size, Table as Of, TextsOr, Time, UpstreamOr};
 use super::DAY;
 use super::balance::POLICIES;
 
@@ -14,6 +14,12 @@ pub(super) const UPSTREAM: &[Key] = &[
         kind: TextsOr("127.0.0.1:9001", "endpoint"),
         default: Required,
         text: "`host:port`, IPv6 addresses in brackets, or tables; at most 1024.",
+    },
+    Key {
+        name: "protocol",
+        kind: Choice(&["http/1.1", "h2"]),
+        default: Value("\"http/1.1\""),
+        text: "What the servers speak; with `tls` they must agree on it (ALPN) where it is `h2`. Over HTTP/2 exchanges share connections; trailers and two-way streams of gRPC need it.",
     },
     Key {
         name: "balance",

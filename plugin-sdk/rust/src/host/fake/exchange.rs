@@ -44,6 +44,8 @@ pub(crate) struct Data {
     pub(crate) status: u16,
     pub(crate) request: Fields,
     pub(crate) response: Fields,
+    /// Edits of the response that request hooks asked for.
+    pub(crate) ahead: Vec<FieldEdit>,
     pub(crate) request_body: Vec<u8>,
     pub(crate) response_body: Vec<u8>,
     pub(crate) state: Option<Vec<u8>>,
@@ -90,12 +92,41 @@ impl Fields {
         Ok(())
     }
 
+    fn edit(&mut self, edits: &[FieldEdit]) -> Result<(), Problem> {
+        for edit in edits {
+            match edit {
+                FieldEdit::Set(name, value) => {
+                    Self::default().append(name, value)?;
+                    self.remove(name);
+                    self.append(name, value)?;
+                }
+                FieldEdit::Append(name, value) => self.append(name, value)?,
+                FieldEdit::Remove(name) => self.remove(name),
+            }
+        }
+        Ok(())
+    }
+
     fn remove(&mut self, name: &str) {
         self.0.retain(|(field, _)| !field.eq_ignore_ascii_case(name));
     }
 }
 
+/// One change of fields.
+#[derive(Debug)]
+pub(crate) enum FieldEdit {
+    Set(String, String),
+    Append(String, String),
+    Remove(String),
+}
+
 impl Data {
+    /// The response passes the plugin: what was asked of it before there was one is done.
+    pub(crate) fn pass(&mut self) {
+        let edited = self.response.edit(&std::mem::take(&mut self.ahead));
+        debug_assert!(edited.is_ok(), "they were tried when they were asked for");
+    }
+
     fn fields(&self, section: Section) -> Option<&Fields> {
         match section {
             Section::Request => Some(&self.request),
@@ -220,7 +251,9 @@ pub(crate) fn status() -> u16 {
 
 pub(crate) fn set_status(status: u16) -> Result<(), Problem> {
     with_exchange(|exchange| {
-        exchange.fields_mut(Section::Response)?;
+        if !matches!(exchange.phase, Phase::Response | Phase::ResponseBody) {
+            return Err(Problem::WrongPhase);
+        }
         if !(200..600).contains(&status) {
             return Err(Problem::Invalid("a final status is from 200 to 599".to_owned()));
         }
@@ -261,21 +294,45 @@ pub(crate) fn header_block(section: Section) -> Vec<u8> {
 }
 
 pub(crate) fn set_header(section: Section, name: &str, value: &str) -> Result<(), Problem> {
-    with_exchange(|exchange| {
-        let fields = exchange.fields_mut(section)?;
-        Fields::default().append(name, value)?;
-        fields.remove(name);
-        fields.append(name, value)
-    })
+    edit(section, vec![FieldEdit::Set(name.to_owned(), value.to_owned())])
 }
 
 pub(crate) fn append_header(section: Section, name: &str, value: &str) -> Result<(), Problem> {
-    with_exchange(|exchange| exchange.fields_mut(section)?.append(name, value))
+    edit(
+        section,
+        vec![FieldEdit::Append(name.to_owned(), value.to_owned())],
+    )
 }
 
 pub(crate) fn remove_header(section: Section, name: &str) -> Result<(), Problem> {
+    edit(section, vec![FieldEdit::Remove(name.to_owned())])
+}
+
+pub(crate) fn edit_headers(section: Section, set: &[u8], append: &[u8]) -> Result<(), Problem> {
+    let lines = |block: &[u8], edit: fn(String, String) -> FieldEdit| {
+        let headers = headers::Headers::from_block(block.to_vec());
+        let fields = headers
+            .iter()
+            .map(|(name, value)| edit(name.to_owned(), headers::to_text(value.trim_ascii())));
+        fields.collect::<Vec<_>>()
+    };
+    let mut edits = lines(set, FieldEdit::Set);
+    edits.extend(lines(append, FieldEdit::Append));
+    edit(section, edits)
+}
+
+/// All of the edits or none.
+fn edit(section: Section, edits: Vec<FieldEdit>) -> Result<(), Problem> {
     with_exchange(|exchange| {
-        exchange.fields_mut(section)?.remove(name);
+        if section == Section::Response && matches!(exchange.phase, Phase::Request | Phase::RequestBody) {
+            Fields::default().edit(&edits)?;
+            exchange.ahead.extend(edits);
+            return Ok(());
+        }
+        let fields = exchange.fields_mut(section)?;
+        let mut edited = Fields(fields.0.clone());
+        edited.edit(&edits)?;
+        *fields = edited;
         Ok(())
     })
 }

@@ -65,6 +65,8 @@ impl World {
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
     defined: Vec<Metric>,
+    /// Metric and label values, by number.
+    numbered: Vec<(u32, Vec<String>)>,
 }
 
 #[derive(Debug)]
@@ -137,6 +139,32 @@ impl Metrics {
             Kind::Gauge => *series = value,
             Kind::Histogram => *series += 1.0,
         }
+    }
+
+    pub(crate) fn series(&mut self, metric: u32, labels: &[&str]) -> Result<u32, Problem> {
+        let defined = usize::try_from(metric)
+            .ok()
+            .and_then(|at| self.defined.get(at))
+            .is_some_and(|metric| metric.labels.len() == labels.len());
+        if !defined {
+            return Err(Problem::Invalid(format!("metric {metric} or its labels")));
+        }
+        let series = (metric, labels.iter().map(|label| (*label).to_owned()).collect());
+        let at = self.numbered.iter().position(|known| *known == series);
+        Ok(number(at.unwrap_or_else(|| {
+            self.numbered.push(series);
+            self.numbered.len() - 1
+        })))
+    }
+
+    pub(crate) fn observe_series(&mut self, series: u32, value: f64) {
+        let known = usize::try_from(series).ok().and_then(|at| self.numbered.get(at));
+        // See `observe`.
+        let Some((metric, labels)) = known.cloned() else {
+            return;
+        };
+        let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+        self.observe(metric, &labels, value);
     }
 
     pub(crate) fn value(&self, name: &str, labels: &[&str]) -> Option<f64> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use portcullis::metrics::Counter;
 use portcullis::prelude::*;
 use portcullis::serde_json::json;
-use portcullis::{WhenClientLeaves, clock, counters, random, shared};
+use portcullis::{FieldEdits, WhenClientLeaves, clock, counters, random, shared};
 
 mod case;
 
@@ -43,6 +43,15 @@ impl Plugin for Probe {
                 request.append_header("x-twice", "b")?;
                 request.remove_header("x-drop")
             }
+            "edit-headers" => {
+                let mut edits = FieldEdits::new();
+                edits
+                    .set("x-probe", &argument)
+                    .append("x-twice", "a")
+                    .append("x-twice", "b");
+                request.edit_headers(&edits)
+            }
+            "edit-response" => request.edit_response(FieldEdits::new().set("x-probe", &argument)),
             "set-target" => request.set_target(&argument),
             "set-method" => request.set_method(&argument),
             "set-authority" => request.set_authority(&argument),
@@ -71,6 +80,7 @@ impl Plugin for Probe {
                 self.total.increment(&[&argument]);
                 Ok(())
             }
+            "metric-series" => self.total.series(&[&argument]).map(|series| series.increment()),
             "refuse" => return Err(refused(&argument)),
             "error-replace" if argument == "refuse" => return Err(refused(&argument)),
             #[expect(clippy::panic, reason = "the case is a panic")]

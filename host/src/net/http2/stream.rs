@@ -1,0 +1,152 @@
+//! One stream: waits for its exchange's response and sends it, and ends the exchange when the client wants it no more.
+//! It refuses to know other streams.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
+use bytes::Bytes;
+use h2::Reason;
+use h2::server::SendResponse;
+use http::header::{CONNECTION, CONTENT_LENGTH, DATE, EXPECT, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, response};
+use http_body::Body;
+
+use super::date;
+use super::streams::Guard;
+use crate::mux::{Outflow, OutflowError, Waits};
+use crate::net::Phase;
+
+/// Whether the client wants to be asked for its body (RFC 9110 section 10.1.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leave {
+    /// It waits to be asked.
+    Awaited,
+    /// It sends it.
+    Taken,
+}
+
+/// What the client says of its body.
+pub(super) fn awaits_leave(headers: &HeaderMap) -> Leave {
+    let expects = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    if headers.get(EXPECT).is_some_and(expects) {
+        Leave::Awaited
+    } else {
+        Leave::Taken
+    }
+}
+
+/// Sends the response of `exchange`. A reset by the client drops the exchange and what it does at an upstream.
+pub(super) async fn answer<F, B>(
+    exchange: F,
+    mut respond: SendResponse<Bytes>,
+    mut leave: Leave,
+    stream: Guard,
+) where
+    F: Future<Output = Result<Response<B>, Infallible>>,
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let conn = stream.conn();
+    let mut exchange = pin!(exchange);
+    let response = poll_fn(|cx| {
+        conn.driven_by(cx.waker());
+        if let Poll::Ready(response) = exchange.as_mut().poll(cx) {
+            return Poll::Ready(Ok(never(response)));
+        }
+        if leave == Leave::Awaited && conn.phase() == Phase::Body {
+            leave = Leave::Taken;
+            go_on(&mut respond);
+        }
+        respond.poll_reset(cx).map(Err)
+    });
+    let (mut parts, body) = match response.await {
+        Ok(response) => response.into_parts(),
+        Err(reset) => {
+            if let Ok(reason) = reset {
+                tracing::debug!(%reason, "the client took its request back");
+                stream.reset_early();
+            }
+            return;
+        }
+    };
+    let ends = body.is_end_stream();
+    complete(&mut parts, &body);
+    let sent = match respond.send_response(Response::from_parts(parts, ()), ends) {
+        Ok(sent) => sent,
+        Err(error) => {
+            tracing::debug!(%error, "a response could not be sent");
+            respond.send_reset(Reason::INTERNAL_ERROR);
+            return;
+        }
+    };
+    if ends {
+        return;
+    }
+    let mut outflow = Outflow::new(sent, body);
+    let end = poll_fn(|cx| {
+        conn.driven_by(cx.waker());
+        let before = outflow.taken();
+        let polled = outflow.poll(cx);
+        if polled.is_pending() {
+            let moved = outflow.taken() != before;
+            match outflow.waits() {
+                Waits::Peer if moved || conn.phase() != Phase::Writing => conn.enter(Phase::Writing),
+                Waits::Body if conn.phase() == Phase::Writing => conn.enter(Phase::Busy),
+                Waits::Peer | Waits::Body => {}
+            }
+        }
+        polled
+    });
+    match end.await {
+        Ok(()) => {}
+        Err(OutflowError::Body(error)) => {
+            let error: Box<dyn Error + Send + Sync> = error.into();
+            tracing::debug!(%error, "a response broke off");
+            outflow.reset(Reason::INTERNAL_ERROR);
+        }
+        Err(OutflowError::Reset(reason)) => {
+            tracing::debug!(%reason, "the client wants no more of a response")
+        }
+        Err(OutflowError::Stream(error)) => tracing::debug!(%error, "a stream broke"),
+    }
+}
+
+fn never<T>(result: Result<T, Infallible>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(never) => match never {},
+    }
+}
+
+/// Asks for the body.
+fn go_on(respond: &mut SendResponse<Bytes>) {
+    let mut interim = Response::new(());
+    *interim.status_mut() = StatusCode::CONTINUE;
+    if let Err(error) = respond.send_informational(interim) {
+        tracing::debug!(%error, "the client could not be asked for its body");
+    }
+}
+
+/// Fields that the protocol wants or does not take (RFC 9113 section 8.2.2).
+fn complete<B: Body>(parts: &mut response::Parts, body: &B) {
+    const OF_CONNECTIONS: [HeaderName; 4] = [CONNECTION, TRANSFER_ENCODING, UPGRADE, TE];
+    parts.version = http::Version::HTTP_2;
+    for name in &OF_CONNECTIONS {
+        parts.headers.remove(name);
+    }
+    for name in ["keep-alive", "proxy-connection"] {
+        parts.headers.remove(name);
+    }
+    if !body.is_end_stream()
+        && let Some(length) = body.size_hint().exact()
+    {
+        parts
+            .headers
+            .entry(CONTENT_LENGTH)
+            .or_insert_with(|| length.into());
+    }
+    parts.headers.entry(DATE).or_insert_with(date::now);
+}

@@ -1,0 +1,83 @@
+//! The body of a response, whichever protocol the upstream speaks. It refuses to know either.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use super::body::ResponseBody;
+use super::care::Pass;
+use super::failure::{BoxError, Failure};
+use super::http2::Http2Body;
+use super::upgraded::Upgraded;
+
+/// The body of a response. `B` is the request body, which may still be on its way.
+#[derive(Debug)]
+pub enum Reply<B> {
+    /// Over HTTP/1.1.
+    Http1(ResponseBody<B>),
+    /// Over HTTP/2.
+    Http2(Http2Body),
+}
+
+impl<B> Reply<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
+    /// The endpoint that answered, as `host:port`.
+    pub fn endpoint(&self) -> &Arc<str> {
+        match self {
+            Self::Http1(body) => body.endpoint(),
+            Self::Http2(body) => body.endpoint(),
+        }
+    }
+
+    /// Keeps the permission for the exchange as long as the upstream is at it.
+    pub(super) fn hold(&mut self, pass: Pass) {
+        match self {
+            Self::Http1(body) => body.hold(pass),
+            Self::Http2(body) => body.hold(pass),
+        }
+    }
+
+    /// The connection of a response that goes over to another protocol; HTTP/2 knows of none (RFC 9113 section 8.6).
+    pub fn take_upgraded(&mut self) -> Option<Upgraded> {
+        match self {
+            Self::Http1(body) => body.take_upgraded(),
+            Self::Http2(_) => None,
+        }
+    }
+}
+
+impl<B> Body for Reply<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = Failure;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
+        match self.get_mut() {
+            Self::Http1(body) => Pin::new(body).poll_frame(cx),
+            Self::Http2(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Http1(body) => body.is_end_stream(),
+            Self::Http2(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Http1(body) => body.size_hint(),
+            Self::Http2(body) => body.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! Clients that speak HTTP/2.
+
+use std::net::SocketAddr;
+
+use portcullis_tests::{Gateway, GatewayBuilder};
+
+mod drain;
+mod exchanges;
+mod floods;
+mod malformed;
+mod protocols;
+mod secured;
+mod streams;
+mod upstreams;
+
+/// One worker and one route for everything.
+fn front(upstream: SocketAddr) -> GatewayBuilder {
+    Gateway::new()
+        .workers(1)
+        .upstream_with("up", &[upstream], "")
+        .toml("[[routes]]\nname = \"all\"\nupstream = \"up\"\n")
+}
