@@ -9,6 +9,7 @@ mod exchanges;
 mod floods;
 mod malformed;
 mod protocols;
+mod recourse;
 mod secured;
 mod streams;
 mod upstreams;

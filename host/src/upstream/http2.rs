@@ -70,10 +70,12 @@ where
         };
         broken.fault = until.blame(broken.fault, FailureKind::FirstByteTimeout);
         let whole = bare || body.is_some();
-        let stale = broken.used.origin() == Origin::Kept
-            && broken.fault.kind == FailureKind::Reset
-            && head.method.is_idempotent();
-        if left > 0 && whole && (broken.seen == Seen::No || stale) {
+        let unseen = match broken.seen {
+            Seen::No => true,
+            Seen::Lost => broken.used.origin() == Origin::Kept && head.method.is_idempotent(),
+            Seen::Perhaps => false,
+        };
+        if left > 0 && whole && unseen {
             left -= 1;
             slot = Rc::clone(broken.used.slot());
             // It says nothing of the endpoint.
@@ -88,7 +90,7 @@ where
         let label = slot.label.clone();
         return Err(match broken.seen {
             Seen::No => broken.fault.at(RetrySafety::Unsent, Some(label)),
-            Seen::Perhaps => broken.fault.unanswered(head.method, label),
+            Seen::Lost | Seen::Perhaps => broken.fault.unanswered(head.method, label),
         });
     }
 }
@@ -110,6 +112,8 @@ async fn open(cluster: &Cluster, slot: &Rc<Slot>, until: Until, aim: Aim<'_>) ->
 enum Seen {
     /// It says that it has not.
     No,
+    /// The connection was lost, perhaps before the request came.
+    Lost,
     Perhaps,
 }
 
@@ -213,13 +217,13 @@ impl Attempt {
         let answered = match answered.await {
             Ok(response) => response,
             Err((fault, seen)) => {
-                // A connection on which nothing comes may be dead: it takes no further request.
-                if matches!(
+                // A connection on which nothing comes may be dead.
+                let is_silent = matches!(
                     fault.kind,
-                    FailureKind::FirstByteTimeout | FailureKind::IdleTimeout | FailureKind::Reset
-                ) && seen == Seen::Perhaps
-                {
-                    used.suspect();
+                    FailureKind::FirstByteTimeout | FailureKind::IdleTimeout
+                );
+                if is_silent || seen == Seen::Lost {
+                    used.spoil();
                 }
                 slot.links.keep_timer(patience.into_timer());
                 return Err(used.broken(fault, seen));
@@ -258,7 +262,11 @@ fn judge(error: h2::Error, lost: FailureKind) -> (Fault, Seen) {
     } else {
         FailureKind::Unsendable("a message that HTTP/2 does not take")
     };
-    let seen = if unseen { Seen::No } else { Seen::Perhaps };
+    let seen = match kind {
+        _ if unseen => Seen::No,
+        FailureKind::Reset if error.is_io() => Seen::Lost,
+        _ => Seen::Perhaps,
+    };
     (Fault::with(kind, error), seen)
 }
 

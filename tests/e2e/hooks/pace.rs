@@ -154,17 +154,24 @@ async fn tries_are_bounded_and_belong_to_the_request() {
         "b on-response set-retry 0 1",
         "c on-finish set-retry 0 1",
     ];
-    let (_, lines) = exchange(&gateway, &get(&orders), 3).await;
-    let results: Vec<_> = lines.iter().filter(|line| line.contains("set-retry")).collect();
+    let (_, called) = exchange(&gateway, &get(&orders), 3).await;
+    // What a hook did is said after it was called.
+    let results = eventually("three results", async || {
+        let results: Vec<_> = lines(&gateway)
+            .into_iter()
+            .filter(|line| line.contains("set-retry"))
+            .collect();
+        (results.len() == orders.len()).then_some(results)
+    });
     assert_eq!(
-        results,
+        results.await,
         [
             "a on-request set-retry=limit",
             "b on-response set-retry=wrong-phase",
             "c on-finish set-retry=wrong-phase",
         ]
     );
-    assert_eq!(hooks(&lines).len(), 12, "{lines:?}");
+    assert_eq!(hooks(&called).len(), 12, "{called:?}");
     gateway.shutdown().await;
 }
 

@@ -102,7 +102,7 @@ impl Http2Body {
                 slot.count_failure();
             }
             if fault.kind == FailureKind::IdleTimeout {
-                rest.used.suspect();
+                rest.used.spoil();
             }
             slot.label.clone()
         });

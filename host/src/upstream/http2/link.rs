@@ -211,13 +211,8 @@ impl Use {
         self.ticket.hand_back();
     }
 
-    /// The connection is good for no further requests: it is closed, or about to be.
+    /// The connection takes no further requests: it is closed, is about to be, or may be dead.
     pub(super) fn spoil(&self) {
-        self.link.over.set(true);
-    }
-
-    /// The same for one that may be dead.
-    pub(super) fn suspect(&self) {
         self.link.over.set(true);
     }
 }
