@@ -13,6 +13,7 @@ pub mod capture;
 pub mod decode;
 pub mod fields;
 pub mod forwarded;
+pub mod grpc;
 pub mod host;
 pub mod http2;
 pub mod path;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use portcullis_tests::{Gateway, GatewayBuilder};
 
+mod calls;
 mod drain;
 mod exchanges;
 mod floods;

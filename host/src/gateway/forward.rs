@@ -19,6 +19,7 @@ use super::ending::Ending;
 use super::view::{UpstreamView, View};
 use crate::config::{Fallback, Retries};
 use crate::exchange::ResponseHead;
+use crate::message::grpc;
 use crate::net::RequestBody;
 use crate::pipeline::{Failed, Payload, Retry, Run, Stop, upstream_problem};
 use crate::telemetry::RetryReason;
@@ -97,8 +98,12 @@ fn keep(
     // A body that nobody may send twice is kept as long as nothing of it was sent.
     let up_to = |buffer, repeatable| if repeatable { buffer } else { 0 };
     let method = &x.request.method;
+    let repeats_call = |retries: &Retries| retries.may_repeat_calls() && grpc::is_call(&x.request.headers);
     let again = match (retries, fallback) {
-        (Some(retries), _) => Some(up_to(retries.buffer, retries.may_repeat(method))),
+        (Some(retries), _) => {
+            let repeatable = retries.may_repeat(method) || repeats_call(retries);
+            Some(up_to(retries.buffer, repeatable))
+        }
         (None, Some(Fallback::Upstream(_))) => Some(up_to(Retries::BUFFER, method.is_idempotent())),
         (None, None | Some(Fallback::Answer(_))) => None,
     };

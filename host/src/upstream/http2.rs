@@ -3,6 +3,7 @@
 
 mod body;
 mod head;
+mod judgement;
 mod link;
 mod patience;
 
@@ -233,10 +234,14 @@ impl Attempt {
         if parts.headers.len() > settings.max_headers {
             return Err(used.broken(FailureKind::HeadTooLarge, Seen::Perhaps));
         }
-        used.heard(Outcome::Answered(parts.status));
+        let outcome = judgement::of_head(&parts);
+        match outcome {
+            Some(outcome) => used.heard(outcome),
+            None => used.head_came(),
+        }
         patience.extend(until.end);
         let inflow = Inflow::new(stream, &parts.headers);
-        let body = Http2Body::new(used, inflow, upload, patience);
+        let body = Http2Body::new(used, outcome, inflow, upload, patience);
         let mut response = Response::new(body);
         *response.status_mut() = parts.status;
         *response.headers_mut() = parts.headers;

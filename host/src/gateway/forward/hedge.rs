@@ -62,8 +62,8 @@ pub(super) async fn race(
     let mut second = pin!(send(second));
     let is_good = |result: &Sent| {
         result.as_ref().is_ok_and(|response| {
-            let status = response.status();
-            !status.is_server_error() && hedge.policy.after_status(status, head.method).is_none()
+            let (status, headers) = (response.status(), response.headers());
+            !status.is_server_error() && hedge.policy.after_head(status, headers, head.method).is_none()
         })
     };
     let (early, late) = tokio::select! {

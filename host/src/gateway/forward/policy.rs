@@ -7,6 +7,7 @@ use http::{HeaderMap, Method, StatusCode};
 
 use crate::config::{Condition, Recourse, Retries, RetryBudget};
 use crate::exchange::Tries;
+use crate::message::grpc::{self, GrpcStatus};
 use crate::telemetry::RetryReason;
 use crate::upstream::{BudgetRule, Failure, FailureKind, RetrySafety};
 
@@ -79,22 +80,29 @@ impl<'a> Policy<'a> {
             Condition::Reset => reason == RetryReason::Reset,
             Condition::Timeout => reason == RetryReason::Timeout,
             Condition::ServerError | Condition::GatewayError => true,
-            Condition::Status(_) => false,
+            Condition::Status(_) | Condition::Call(_) => false,
         };
         // A hook asks for another try after every failure.
         let wanted = self.asked.extra > 0 || self.on().iter().any(wanted);
         wanted.then_some(reason)
     }
 
-    /// Why a response with this status is given up for another try; none if it is not.
-    pub(super) fn after_status(&self, status: StatusCode, method: &Method) -> Option<RetryReason> {
+    /// Why a response with this head is given up for another try; none if it is not.
+    pub(super) fn after_head(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        method: &Method,
+    ) -> Option<RetryReason> {
+        let ended = |wanted| grpc::is_call(headers) && GrpcStatus::of(headers) == Some(wanted);
         let wanted = |condition: &Condition| match condition {
-            Condition::ServerError => status.is_server_error(),
-            Condition::GatewayError => matches!(status.as_u16(), 502..=504),
-            Condition::Status(wanted) => status == *wanted,
+            Condition::ServerError => status.is_server_error() && self.may_repeat(method),
+            Condition::GatewayError => matches!(status.as_u16(), 502..=504) && self.may_repeat(method),
+            Condition::Status(wanted) => status == *wanted && self.may_repeat(method),
+            Condition::Call(wanted) => ended(*wanted),
             Condition::ConnectFailure | Condition::Reset | Condition::Timeout => false,
         };
-        let wanted = self.on().iter().any(wanted) && self.may_repeat(method);
+        let wanted = self.on().iter().any(wanted);
         wanted.then_some(RetryReason::Status)
     }
 
@@ -222,7 +230,7 @@ mod tests {
             let status = StatusCode::from_u16(status).unwrap();
             for condition in any {
                 let retries = retries(&[*condition]);
-                let found = policy(&retries).after_status(status, &Method::GET);
+                let found = policy(&retries).after_head(status, &HeaderMap::new(), &Method::GET);
                 assert_eq!(
                     found.is_some(),
                     wanting.contains(condition),
@@ -230,7 +238,11 @@ mod tests {
                 );
             }
             let exactly = retries(&[Condition::Status(status)]);
-            assert!(policy(&exactly).after_status(status, &Method::GET).is_some());
+            assert!(
+                policy(&exactly)
+                    .after_head(status, &HeaderMap::new(), &Method::GET)
+                    .is_some()
+            );
         }
     }
 
@@ -253,14 +265,37 @@ mod tests {
         let unavailable = StatusCode::SERVICE_UNAVAILABLE;
         assert!(
             policy(&idempotent)
-                .after_status(unavailable, &Method::POST)
+                .after_head(unavailable, &HeaderMap::new(), &Method::POST)
                 .is_none()
         );
         assert!(
             policy(&post_too)
-                .after_status(unavailable, &Method::POST)
+                .after_head(unavailable, &HeaderMap::new(), &Method::POST)
                 .is_some()
         );
+    }
+
+    #[test]
+    fn a_call_is_made_again_when_its_head_says_a_status_that_is_named() {
+        let fields = |pairs: &[(&'static str, &'static str)]| {
+            let field = |(name, value): &(&'static str, &'static str)| {
+                let name = http::HeaderName::from_static(name);
+                (name, http::HeaderValue::from_static(value))
+            };
+            pairs.iter().map(field).collect::<HeaderMap>()
+        };
+        let named = retries(&[Condition::Call(GrpcStatus::Unavailable)]);
+        let after = |headers: &HeaderMap| {
+            policy(&named)
+                .after_head(StatusCode::OK, headers, &Method::POST)
+                .is_some()
+        };
+        let call = ("content-type", "application/grpc+proto");
+        assert!(after(&fields(&[call, ("grpc-status", "14")])));
+        assert!(!after(&fields(&[call, ("grpc-status", "13")])));
+        assert!(!after(&fields(&[call])));
+        assert!(!after(&fields(&[("grpc-status", "14")])));
+        assert!(named.may_repeat_calls() && !Retries::default().may_repeat_calls());
     }
 
     #[test]

@@ -59,7 +59,9 @@ pub(super) async fn tries(
         let response = x.response.as_ref().filter(|_| result.is_ok());
         let reason = match (&result, response) {
             (Err(failure), _) => policy.after_failure(failure, &x.request.method),
-            (Ok(_), Some(response)) => policy.after_status(response.status, &x.request.method),
+            (Ok(_), Some(response)) => {
+                policy.after_head(response.status, &response.headers, &x.request.method)
+            }
             (Ok(_), None) => None,
         };
         let Some(reason) = reason else {

@@ -2,9 +2,10 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::Response;
+use http::{Response, StatusCode};
 use http_body::Body;
 use tokio::time::Instant;
 
@@ -25,6 +26,8 @@ pub(in crate::upstream) struct Pass {
     /// Until the outcome is told.
     passage: Option<Passage>,
     began: Instant,
+    /// The time to the head, where the outcome comes later.
+    took: Option<Duration>,
     _permit: Option<Permit>,
 }
 
@@ -62,8 +65,17 @@ impl Pass {
             shared: Arc::clone(shared),
             passage,
             began: Instant::now(),
+            took: None,
             _permit: permit,
         })
+    }
+
+    /// The head of an answer came, and its end will say how the exchange went; a trial has passed with that.
+    pub(in crate::upstream) fn head_came(&mut self) {
+        self.took = Some(self.began.elapsed());
+        if matches!(self.passage, Some(Passage::Trial(_))) {
+            self.heard(Outcome::Answered(StatusCode::OK));
+        }
     }
 
     /// Tells the breaker how the exchange went; once more if the body fails after its head.
@@ -80,7 +92,7 @@ impl Pass {
         let transition = care.breaker.ended(
             passage.unwrap_or(Passage::Free),
             verdict,
-            self.began.elapsed(),
+            self.took.unwrap_or_else(|| self.began.elapsed()),
             &plan.rules,
             clock_ms,
         );
@@ -121,8 +133,8 @@ impl Cluster {
         let mut pass = entered.map_err(|kind| Fault::from(kind).at(RetrySafety::Unsent, None))?;
         match self.carry(head, body, until, aim).await {
             Ok(mut response) => {
-                pass.heard(Outcome::Answered(response.status()));
-                response.body_mut().hold(pass);
+                let status = response.status();
+                response.body_mut().hold(pass, status);
                 Ok(response)
             }
             Err(mut failure) => {

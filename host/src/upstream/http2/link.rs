@@ -201,6 +201,11 @@ impl Use {
         self.ticket.heard(outcome);
     }
 
+    /// The head of an answer came, and its end will say how the exchange went.
+    pub(super) fn head_came(&mut self) {
+        self.ticket.head_came();
+    }
+
     /// Keeps the permission for the exchange to its end.
     pub(super) fn hold(&mut self, pass: Pass) {
         self.ticket.hold(pass);

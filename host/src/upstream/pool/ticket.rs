@@ -1,7 +1,9 @@
 //! An exchange in flight at one endpoint: counted there, and reported to whom it concerns. It refuses to know connections.
 
 use std::rc::Rc;
+use std::time::Duration;
 
+use http::StatusCode;
 use tokio::time::Instant;
 
 use super::Slot;
@@ -22,6 +24,8 @@ pub(in crate::upstream) struct Ticket {
 #[derive(Debug)]
 struct Report {
     began: Instant,
+    /// The time to the head, where the outcome comes later.
+    took: Option<Duration>,
     heard: bool,
     passage: Passage,
 }
@@ -33,6 +37,7 @@ impl Ticket {
             shared.begun(&slot.member);
             Report {
                 began: Instant::now(),
+                took: None,
                 heard: false,
                 passage: slot.passage.take().unwrap_or(Passage::Free),
             }
@@ -54,10 +59,21 @@ impl Ticket {
         if let (Some(report), Some(shared)) = (&mut self.report, &self.slot.watcher) {
             report.heard = true;
             let passage = std::mem::replace(&mut report.passage, Passage::Free);
-            shared.heard(&self.slot.member, passage, outcome, report.began.elapsed());
+            let took = report.took.unwrap_or_else(|| report.began.elapsed());
+            shared.heard(&self.slot.member, passage, outcome, took);
         }
         if let Some(pass) = &mut self.pass {
             pass.heard(outcome);
+        }
+    }
+
+    /// The head of an answer came, and its end will say how the exchange went. What is a trial has passed with that, for
+    /// the end may be far away.
+    pub(in crate::upstream) fn head_came(&mut self) {
+        let Some(report) = &mut self.report else { return };
+        report.took = Some(report.began.elapsed());
+        if matches!(report.passage, Passage::Trial(_)) {
+            self.heard(Outcome::Answered(StatusCode::OK));
         }
     }
 

@@ -12,6 +12,7 @@ use crate::config::names::Names;
 use crate::config::reader::{Reader, is_text};
 use crate::config::secret::quoted;
 use crate::message::fields::is_connection_field;
+use crate::message::grpc::GrpcStatus;
 
 /// Longest body of a static answer, in bytes.
 const MAX_BODY: usize = 64 << 10;
@@ -62,11 +63,17 @@ fn condition(text: &str) -> Result<Condition, &'static str> {
         "timeout" => Condition::Timeout,
         "5xx" => Condition::ServerError,
         "gateway-error" => Condition::GatewayError,
+        "cancelled" => Condition::Call(GrpcStatus::Cancelled),
+        "deadline-exceeded" => Condition::Call(GrpcStatus::DeadlineExceeded),
+        "internal" => Condition::Call(GrpcStatus::Internal),
+        "resource-exhausted" => Condition::Call(GrpcStatus::ResourceExhausted),
+        "unavailable" => Condition::Call(GrpcStatus::Unavailable),
         status => match status.parse::<u16>().ok().map(StatusCode::from_u16) {
             Some(Ok(status)) if (400..=599).contains(&status.as_u16()) => Condition::Status(status),
             _ => {
                 return Err(
-                    "possible are `connect-failure`, `reset`, `timeout`, `5xx`, `gateway-error` and statuses from `400` to `599`",
+                    "possible are `connect-failure`, `reset`, `timeout`, `5xx`, `gateway-error`, statuses from `400` to `599`, and of \
+                     gRPC `cancelled`, `deadline-exceeded`, `internal`, `resource-exhausted` and `unavailable`",
                 );
             }
         },
@@ -317,14 +324,14 @@ mod tests {
           |
         6 | on = ['503', '200', 'never']
           |              ^^^^^
-          = help: possible are `connect-failure`, `reset`, `timeout`, `5xx`, `gateway-error` and statuses from `400` to `599`
+          = help: possible are `connect-failure`, `reset`, `timeout`, `5xx`, `gateway-error`, statuses from `400` to `599`, and of gRPC `cancelled`, `deadline-exceeded`, `internal`, `resource-exhausted` and `unavailable`
 
         error: `never` is not a condition for retries
          --> gateway.toml:6:21
           |
         6 | on = ['503', '200', 'never']
           |                     ^^^^^^^
-          = help: possible are `connect-failure`, `reset`, `timeout`, `5xx`, `gateway-error` and statuses from `400` to `599`
+          = help: possible are `connect-failure`, `reset`, `timeout`, `5xx`, `gateway-error`, statuses from `400` to `599`, and of gRPC `cancelled`, `deadline-exceeded`, `internal`, `resource-exhausted` and `unavailable`
 
         error: `get` is not a method
          --> gateway.toml:7:12

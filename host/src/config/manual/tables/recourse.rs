@@ -20,7 +20,8 @@ pub(super) const RETRIES: &[Key] = &[
         default: Value("[\"connect-failure\", \"reset\", \"timeout\", \"503\"]"),
         text: "What is tried again: `connect-failure`; `reset`, a connection that was closed before the head of a response; \
                `timeout`, no head in time; `5xx` and `gateway-error` (502, 503, 504), each with any try without a response; \
-               statuses from `400` to `599`.",
+               statuses from `400` to `599`; and of gRPC calls that end before anything else of their answer came, whatever the \
+               `methods`, those that end with `cancelled`, `deadline-exceeded`, `internal`, `resource-exhausted` or `unavailable`.",
     },
     Key {
         name: "per-try-timeout",

@@ -8,6 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 
+use crate::message::grpc::GrpcStatus;
+
 /// Everything that is done about tries that fail.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Recourse {
@@ -69,6 +71,15 @@ impl Retries {
             None => method.is_idempotent(),
         }
     }
+
+    /// Whether gRPC calls may be made again although the upstream may have acted: by naming how they end. Their method,
+    /// always POST, says nothing of them.
+    #[must_use]
+    pub fn may_repeat_calls(&self) -> bool {
+        self.on
+            .iter()
+            .any(|condition| matches!(condition, Condition::Call(_)))
+    }
 }
 
 /// What makes a try one that is followed by another. The words are Envoy's.
@@ -86,6 +97,9 @@ pub enum Condition {
     GatewayError,
     /// This status.
     Status(StatusCode),
+    /// `cancelled`, `deadline-exceeded`, `internal`, `resource-exhausted` or `unavailable`: a gRPC call that ended so before
+    /// there was anything else of its answer.
+    Call(GrpcStatus),
 }
 
 impl Condition {
