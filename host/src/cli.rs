@@ -138,7 +138,7 @@ fn check(path: &Path) -> anyhow::Result<()> {
     let (routes, plugins) = (config.routes.len(), config.plugins.len());
     let mut registry = Registry::new(loader(), path);
     let slots = registry.resolve(&config);
-    let generation = crate::gateway::Generation::new(0, config, slots);
+    let generation = crate::gateway::Generation::new(0, config, slots, None);
     let mut wrong = 0;
     for (slot, entry) in generation.slots.iter().zip(&generation.config.plugins) {
         if let Some(reason) = slot.problem() {

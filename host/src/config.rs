@@ -32,10 +32,13 @@ pub use diagnostic::{Diagnostic, Excerpt, Problems, Severity};
 pub use include::{MAX_INCLUDED, MAX_INCLUDED_FILE, MAX_INCLUDED_TOTAL};
 pub use inputs::{MAX_GLOB_MATCHES, MAX_REFERENCED_FILE, MAX_REFERENCED_TOTAL};
 pub use model::{
-    AccessLog, AccessLogSink, BodyOverflow, Budget, Config, Element, EncodedSeparators, Endpoint, Gateway,
-    Http2, Listener, ListenerLimits, ListenerTls, Log, LogFormat, OnFault, PluginEntry, Protocols, Route,
-    Step, Target, Upgrades, Upstream, UpstreamProtocol,
+    AccessLog, AccessLogSink, Balance, BodyOverflow, Budget, Condition, Config, Dns, Element,
+    EncodedSeparators, Endpoint, Fallback, Family, Gateway, HashOn, Http2, Listed, Listener, ListenerLimits,
+    ListenerTls, Log, LogFormat, Mirror, OnFault, PluginEntry, Policy, Protocols, Recourse, Retries,
+    RetryBudget, Route, SameSite, SlowStart, Source, StaticAnswer, Step, Sticky, Target, Upgrades, Upstream,
+    UpstreamProtocol,
 };
+pub use model::{Breaker, BreakerScope, Care, HealthCheck, HealthProbe, HttpCheck, Outlier, UpstreamLimits};
 pub use origin::Origin;
 pub use plugin_config::PluginConfig;
 pub use reference::{Environment, ProcessEnvironment};

@@ -1,16 +1,20 @@
 //! The composition root: from a configuration file to running workers, and from one generation to the
 //! next without a request noticing. Everything below knows nothing of generations.
 
+mod affinity;
 mod aside;
 mod candidate;
 mod control;
 mod ending;
 mod explain;
 mod files;
+mod finders;
+mod forward;
 mod generation;
 mod greet;
 mod http2;
 mod intake;
+mod keepers;
 mod record;
 mod routers;
 mod routes;
@@ -19,6 +23,7 @@ mod service;
 mod sockets;
 mod tail;
 mod upgrade;
+mod upstreams;
 mod view;
 mod worker;
 

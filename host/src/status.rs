@@ -1,6 +1,8 @@
 //! What `/status`, `/live` and `/ready` say: the state of the gateway and of each plugin entry, without a
 //! value of any configuration.
 
+mod upstream;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +14,9 @@ use crate::clock;
 use crate::config::{Config, Target};
 use crate::plugin::Slot;
 use crate::telemetry::Telemetry;
+use crate::upstream::Shared;
+
+use self::upstream::Upstream;
 
 /// The newest attempt to load the configuration.
 #[derive(Debug, Clone, Serialize)]
@@ -56,6 +61,8 @@ pub struct InForce {
     pub config: Arc<Config>,
     /// What runs for each plugin entry of it.
     pub slots: Vec<Slot>,
+    /// Its upstreams.
+    pub upstreams: Vec<Arc<Shared>>,
     /// Listeners with the addresses that they were given.
     pub addresses: Vec<(Arc<str>, SocketAddr)>,
 }
@@ -123,7 +130,10 @@ impl Board {
     /// Metrics as Prometheus text.
     #[must_use]
     pub fn metrics(&self) -> String {
-        self.telemetry.render()
+        let force = self.force.load_full();
+        let upstreams = force.iter().flat_map(|force| &force.upstreams);
+        let samples: Vec<_> = upstreams.map(|shared| upstream::sample(shared)).collect();
+        self.telemetry.render_with(&samples)
     }
 
     /// The whole state as JSON.
@@ -164,11 +174,8 @@ impl Board {
                 .collect(),
             upstreams: force
                 .iter()
-                .flat_map(|f| &f.config.upstreams)
-                .map(|u| Upstream {
-                    name: u.name.to_string(),
-                    endpoints: u.endpoints.iter().map(ToString::to_string).collect(),
-                })
+                .flat_map(|f| &f.upstreams)
+                .map(|shared| Upstream::of(shared))
                 .collect(),
         };
         serde_json::to_string_pretty(&status).unwrap_or_else(|_| "{}".to_owned())
@@ -195,12 +202,6 @@ struct Status {
 struct Listener {
     name: String,
     address: String,
-}
-
-#[derive(Serialize)]
-struct Upstream {
-    name: String,
-    endpoints: Vec<String>,
 }
 
 #[derive(Serialize)]

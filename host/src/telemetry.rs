@@ -18,10 +18,14 @@ mod render;
 mod series;
 mod spool;
 pub mod stats;
+mod upstream_health;
 
 pub use access_log::{AccessBuffer, AccessFormat, AccessLog, AccessRecord};
 pub use exposition::CONTENT_TYPE;
 pub use plugin_stats::{FaultKind, Hook, PluginState, PluginStats};
 pub use registry::{BACKGROUND, Telemetry};
 pub use series::MetricKind;
-pub use stats::{End, Finished, Handshake, ListenerStats, RouteStats, UpstreamFailure, UpstreamStats};
+pub use stats::{
+    End, Finished, Handshake, ListenerStats, RetryReason, RouteStats, UpstreamFailure, UpstreamStats,
+};
+pub use upstream_health::{BreakerSample, EndpointSample, UpstreamSample};

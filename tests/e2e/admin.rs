@@ -54,7 +54,7 @@ async fn status_says_what_is_in_force() {
     assert_eq!(listener("internal"), gateway.address_of("internal").to_string());
     assert_eq!(status["upstreams"][0]["name"], "up");
     assert_eq!(
-        status["upstreams"][0]["endpoints"][0],
+        status["upstreams"][0]["endpoints"][0]["address"],
         upstream.address().to_string()
     );
     let plugins = status["plugins"].as_array().unwrap();

@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 
 use portcullis_tests::{Gateway, GatewayBuilder};
 
+mod calls;
 mod drain;
 mod exchanges;
 mod floods;
 mod malformed;
 mod protocols;
+mod recourse;
 mod secured;
 mod streams;
 mod upstreams;

@@ -9,6 +9,8 @@
 )]
 
 mod admin;
+mod balance;
+mod care;
 mod commands;
 mod config;
 mod conformance;
@@ -19,5 +21,6 @@ mod hooks;
 mod http;
 mod http2;
 mod plugins;
+mod recourse;
 mod reload;
 mod tls;

@@ -36,6 +36,8 @@
 
 pub mod artifact;
 pub mod client;
+pub mod dns;
+pub mod endpoint;
 pub mod errors;
 pub mod gateway;
 pub mod http2;

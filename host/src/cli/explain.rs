@@ -58,7 +58,7 @@ impl Explain {
             self.listener.as_deref(),
             &config,
         )?;
-        let generation = Generation::new(0, config, Vec::new());
+        let generation = Generation::new(0, config, Vec::new(), None);
         let explained = generation.explain(question.listener, self.client_ip, question.parts());
         let Some(explained) = explained else {
             anyhow::bail!("there is no such listener");

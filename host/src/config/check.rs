@@ -3,6 +3,7 @@
 //! It refuses to build anything from files with errors: what stands in for a wrong value here never leaves `config`.
 
 mod budget;
+mod dns;
 mod entry;
 mod gateway;
 mod http2;
@@ -58,7 +59,12 @@ pub(super) fn check<'a>(
     let listeners = listener::read(listeners, &mut pipelines);
     let places = route::places(&mut files);
     let routes = route::read(&places, &references, &listeners, &mut pipelines);
-    let upstreams = upstreams.into_iter().map(upstream::read).collect();
+    let known = &references.upstreams;
+    let upstreams: Vec<_> = upstreams
+        .into_iter()
+        .map(|named| upstream::read(named, known))
+        .collect();
+    upstream::recourse::refuse_loops(&upstreams, known);
     files.into_iter().for_each(Reader::finish);
 
     if listeners.is_empty() {

@@ -67,6 +67,10 @@ enum Kind {
     Flag,
     /// A list of texts; an example of one.
     Texts(&'static str),
+    /// A list of texts and tables of this kind; an example of a text.
+    TextsOr(&'static str, &'static str),
+    /// Text of one of these words, or a table of this kind.
+    ChoiceOr(&'static [&'static str], &'static str),
     /// A text, or a list of them; an example of one.
     OneOrMore(&'static str),
     /// A table of this kind.
@@ -85,6 +89,10 @@ enum Kind {
     Members,
     /// An upstream's name, or a plugin that answers.
     Target,
+    /// An upstream's name, or a table of this kind.
+    UpstreamOr(&'static str),
+    /// A table of texts, by name.
+    ValuesByName,
     /// Whatever the plugin understands.
     Free,
 }

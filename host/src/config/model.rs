@@ -2,10 +2,13 @@
 //!
 //! It refuses to know how the file looked, except for the place of each part.
 
+mod dns;
 mod http2;
+mod mirror;
 mod pipeline;
 mod tls;
 mod upgrade;
+mod upstream;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -19,12 +22,20 @@ use super::diagnostic::Diagnostic;
 use super::origin::Origin;
 use super::plugin_config::PluginConfig;
 use crate::route::Rule;
-use crate::tls::Client;
 
+pub use dns::{Dns, Family};
 pub use http2::{Http2, Protocols, UpstreamProtocol};
+pub use mirror::Mirror;
 pub use pipeline::{Element, Step};
 pub use tls::ListenerTls;
 pub use upgrade::Upgrades;
+pub use upstream::{
+    Balance, Condition, Endpoint, Fallback, HashOn, Listed, Policy, Recourse, Retries, RetryBudget, SameSite,
+    SlowStart, Source, StaticAnswer, Sticky, Upstream,
+};
+pub use upstream::{
+    Breaker, BreakerScope, Care, HealthCheck, HealthProbe, HttpCheck, Outlier, UpstreamLimits,
+};
 
 /// A whole configuration that passed every check.
 #[derive(Debug)]
@@ -58,6 +69,10 @@ pub struct Gateway {
     pub admin: Option<SocketAddr>,
     /// `workers`: number of worker threads, 1 to 1024; absent = one per core.
     pub workers: Option<usize>,
+    /// `[gateway.dns]`.
+    pub dns: Dns,
+    /// `zone`: where the gateway is.
+    pub zone: Option<Arc<str>>,
     /// `shutdown-timeout`: how long exchanges in flight may take at shutdown, default 30 s.
     pub shutdown_timeout: Duration,
     /// `[gateway.log]`.
@@ -274,6 +289,10 @@ pub struct Route {
     pub inherit: bool,
     /// `upstream`.
     pub target: Target,
+    /// `retries`, in place of the upstream's.
+    pub retries: Option<Retries>,
+    /// `mirror`.
+    pub mirror: Option<Mirror>,
     /// `timeout` of the whole exchange; absent = no bound.
     pub timeout: Option<Duration>,
     /// `max-body`: a request body in bytes; absent = the listener's limit.
@@ -301,6 +320,8 @@ impl fmt::Debug for Route {
             .field("pipeline", &self.pipeline)
             .field("inherit", &self.inherit)
             .field("target", &self.target)
+            .field("retries", &self.retries)
+            .field("mirror", &self.mirror)
             .field("timeout", &self.timeout)
             .field("max_body", &self.max_body)
             .field("upgrades", &self.upgrades)
@@ -316,51 +337,4 @@ pub enum Target {
     Upstream(usize),
     /// An index into [`Config::plugins`]: a plugin that is the upstream itself.
     Responder(usize),
-}
-
-/// `[upstreams.NAME]`: servers that answer alike.
-#[derive(Debug, Clone)]
-pub struct Upstream {
-    /// Its name.
-    pub name: Arc<str>,
-    /// `endpoints`, at least one.
-    pub endpoints: Vec<Endpoint>,
-    /// `protocol`, default HTTP/1.1.
-    pub protocol: UpstreamProtocol,
-    /// `connect-timeout`, default 5 s.
-    pub connect_timeout: Duration,
-    /// `first-byte-timeout`: from the end of the request to the head of the response, default 60 s.
-    pub first_byte_timeout: Duration,
-    /// `idle-timeout`: between two pieces of a body, default 60 s.
-    pub idle_timeout: Duration,
-    /// `max-idle`: kept connections per worker and endpoint, default 128.
-    pub max_idle: usize,
-    /// `max-idle-time`: how long an unused connection is kept, default 60 s.
-    pub max_idle_time: Duration,
-    /// `max-header-bytes`: status line and header fields of a response, default 64 KiB.
-    pub max_header_bytes: usize,
-    /// `[upstreams.NAME.tls]`; absent = in clear.
-    pub tls: Option<Arc<Client>>,
-    /// Where it is written.
-    pub origin: Origin,
-}
-
-/// A host and a port.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Endpoint {
-    /// A name or an IP address, lower case; IPv6 without brackets.
-    pub host: String,
-    /// The port, not 0.
-    pub port: u16,
-}
-
-/// `host:port`, with brackets around an IPv6 address (RFC 3986 section 3.2.2).
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
-        }
-    }
 }

@@ -24,19 +24,19 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
-    /// Loads plugins, works out the routes and makes instances for `workers`, on a thread where it may take
+    /// Loads plugins, takes over what `before` knows of upstreams, works out the routes and makes instances for `workers`, on a thread where it may take
     /// its time. None if that thread died.
     pub(super) async fn build(
         mut registry: Registry,
         config: Config,
-        number: u64,
+        before: Option<Arc<Generation>>,
         workers: usize,
         sessions: &Arc<Sessions>,
         aside: &Aside,
     ) -> Option<(Registry, Self)> {
         let sessions = Arc::clone(sessions);
         let build = move || {
-            let candidate = Self::new(&mut registry, config, number, workers, &sessions);
+            let candidate = Self::new(&mut registry, config, before.as_deref(), workers, &sessions);
             (registry, candidate)
         };
         aside.run(build).await
@@ -45,13 +45,14 @@ impl Candidate {
     fn new(
         registry: &mut Registry,
         config: Config,
-        number: u64,
+        before: Option<&Generation>,
         workers: usize,
         sessions: &Sessions,
     ) -> Self {
         let began = Instant::now();
         let slots = registry.resolve(&config);
-        let generation = Arc::new(Generation::new(number, config, slots).secured(sessions));
+        let number = before.map_or(1, |before| before.number + 1);
+        let generation = Arc::new(Generation::new(number, config, slots, before).secured(sessions));
         Self {
             instances: (0..workers).map(|_| instances(&generation)).collect(),
             generation,

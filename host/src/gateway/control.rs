@@ -7,12 +7,15 @@ use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::LocalSet;
 use tokio::time::Instant;
 
 use super::aside::Aside;
 use super::candidate::Candidate;
 use super::files::Files;
+use super::finders::Finders;
 use super::generation::Generation;
+use super::keepers::Keepers;
 use super::sockets::{Opened, Sockets};
 use super::worker::{self, Adoption, Command};
 use super::{Options, StartError, Started, Stop};
@@ -53,7 +56,8 @@ pub(super) fn main(
             return;
         }
     };
-    runtime.block_on(async {
+    // Upstreams are looked after by tasks that stay on this thread.
+    LocalSet::new().block_on(&runtime, async {
         match Control::start(options, telemetry).await {
             Ok((control, started)) => {
                 drop(ready.send(Ok(started)));
@@ -81,6 +85,8 @@ struct Control {
     registry: Option<Registry>,
     workers: Vec<Worker>,
     generation: Arc<Generation>,
+    keepers: Keepers,
+    finders: Finders,
     /// Generations that workers may still use: the last to let go of one has to take it apart, and should not be a worker.
     retired: Vec<Arc<Generation>>,
     sockets: Sockets,
@@ -151,7 +157,7 @@ impl Control {
 
         let sessions = Arc::new(Sessions::default());
         let aside = Aside::start().map_err(StartError::Thread)?;
-        let (registry, candidate) = Candidate::build(registry, config, 1, count, &sessions, &aside)
+        let (registry, candidate) = Candidate::build(registry, config, None, count, &sessions, &aside)
             .await
             .ok_or(StartError::Ended)?;
         candidate.generation.warn_of_routers();
@@ -159,6 +165,8 @@ impl Control {
             aside,
             files: Some(files),
             generation: Arc::clone(&candidate.generation),
+            keepers: Keepers::default(),
+            finders: Finders::default(),
             retired: Vec::new(),
             telemetry,
             stores,
@@ -301,9 +309,9 @@ impl Control {
         let Some(registry) = self.registry.take() else {
             return;
         };
-        let number = self.generation.number + 1;
+        let running = Some(Arc::clone(&before));
         let workers = self.workers.len();
-        let built = Candidate::build(registry, config, number, workers, &self.sessions, &self.aside).await;
+        let built = Candidate::build(registry, config, running, workers, &self.sessions, &self.aside).await;
         let Some((registry, candidate)) = built else {
             tracing::error!("loading ended unexpectedly; reloads are off until the gateway is restarted");
             return;
@@ -347,6 +355,8 @@ impl Control {
             took,
         } = candidate;
         self.announce(&generation, took);
+        let dns = &generation.config.gateway.dns;
+        self.finders.follow(dns, &generation.upstreams).await;
         self.sockets
             .announce(&opened, &generation.config.listeners, &self.telemetry);
         let mut waiting = Vec::new();
@@ -372,6 +382,7 @@ impl Control {
                 tracing::error!("a worker has not gone over to the new configuration yet");
             }
         }
+        self.keepers.follow(&generation.upstreams);
         let config = &generation.config;
         // Sets: with 10,000 routes a search for each would take seconds.
         let routes: HashSet<&str> = config.routes.iter().map(|r| &*r.name).chain([""]).collect();
@@ -395,6 +406,7 @@ impl Control {
             generation: generation.number,
             config: Arc::clone(&generation.config),
             slots: generation.slots.clone(),
+            upstreams: generation.upstreams.clone(),
             addresses: self.sockets.addresses(),
         });
         self.board.reloaded(ReloadOutcome::now("applied", None));

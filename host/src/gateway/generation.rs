@@ -4,11 +4,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::upstreams;
 use crate::clock::give_way;
 use crate::config::{Config, Element, PluginEntry, Step, Target};
 use crate::plugin::{Hook, Slot};
 use crate::route::Table;
 use crate::tls::{Acceptor, Sessions};
+use crate::upstream::Shared;
 
 /// One version of the gateway.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub struct Generation {
     pub tables: Vec<Routing>,
     /// TLS of each of its listeners, in its order; none for those in clear.
     pub acceptors: Vec<Option<Acceptor>>,
+    /// What all workers share of its upstreams, in its order.
+    pub upstreams: Vec<Arc<Shared>>,
 }
 
 /// The routes of one listener.
@@ -45,9 +49,9 @@ impl Routing {
 }
 
 impl Generation {
-    /// Works out the tables.
+    /// Works out the tables. What `before` knows of upstreams is taken over.
     #[must_use]
-    pub fn new(number: u64, config: Config, slots: Vec<Slot>) -> Self {
+    pub fn new(number: u64, config: Config, slots: Vec<Slot>, before: Option<&Self>) -> Self {
         let tables = (0..config.listeners.len())
             .map(|listener| {
                 let (routes, rules): (Vec<_>, Vec<_>) = config
@@ -71,6 +75,7 @@ impl Generation {
             .collect();
         Self {
             number,
+            upstreams: upstreams::shared(&config, before),
             config: Arc::new(config),
             slots,
             tables,

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::forward::{Mirroring, Onward};
 use super::generation::Generation;
 use crate::config::{Step, Target, Upgrades};
 use crate::pipeline::{Pipeline, Stage};
@@ -27,6 +28,8 @@ pub(super) struct RouteView {
     pub max_body: u64,
     /// What its connections may go over to.
     pub upgrades: Upgrades,
+    /// What it says of requests to upstreams.
+    pub onward: Onward,
     /// This worker's counters.
     pub stats: Arc<RouteStats>,
 }
@@ -126,6 +129,10 @@ impl Maker {
             timeout: route.timeout,
             max_body: route.max_body.unwrap_or(listener_limit),
             upgrades: route.upgrades.clone(),
+            onward: Onward {
+                retries: route.retries.clone().map(Rc::new),
+                mirror: route.mirror.clone().map(|rules| Rc::new(Mirroring::new(rules))),
+            },
             stats: self.telemetry.route(self.worker, &route.name),
         })
     }
@@ -142,6 +149,7 @@ impl Maker {
             timeout: None,
             max_body: limit.map_or(0, |listener| listener.limits.body),
             upgrades: Upgrades::default(),
+            onward: Onward::default(),
             stats: self.telemetry.route(self.worker, ""),
         }
     }

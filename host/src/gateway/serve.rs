@@ -4,7 +4,6 @@
 use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue};
 use http::{Method, Response, StatusCode, request};
@@ -12,24 +11,21 @@ use http_body::Body as _;
 use tokio::time::Instant;
 
 use super::ending::Ending;
+use super::forward::forward;
 use super::intake::intake;
 use super::routers;
 use super::tail::Tail;
 use super::upgrade;
-use super::view::{RouteAt, UpstreamView, View};
+use super::view::{RouteAt, View};
 use super::worker::Worker;
 use crate::abi::Reply;
-use crate::exchange::{Exchange, ResponseHead, Seen, Side, UpstreamView as AnsweredBy};
+use crate::exchange::{Exchange, ResponseHead, Seen, Side};
 use crate::ids::RequestId;
 use crate::message::forwarded::{Peer, Scheme};
 use crate::message::problem::{ErrorKind, Problem};
 use crate::net::{ClientBody, Conn, Inlet, RequestBody};
-use crate::pipeline::{Failed, Payload, Retry, Run, Stop, upstream_failure, upstream_problem};
+use crate::pipeline::{Failed, Payload, Retry, Run, Stop};
 use crate::tls::Secured;
-use crate::upstream::{Failure, FailureKind, RequestHead, RetrySafety, Until};
-
-/// Times that `on-error` may name another upstream in one exchange.
-const MAX_FAILOVERS: u32 = 2;
 
 /// What requests of one connection have in common.
 pub(super) struct Client {
@@ -153,7 +149,7 @@ async fn exchange(conn: Rc<Conn>, ending: &mut Ending, incoming: Inlet) -> Resul
     let Some(route) = ending.route() else {
         return Err(Stop::Fail(Box::new(Problem::new(ErrorKind::NoRoute))));
     };
-    let (max_body, target) = (route.max_body, route.upstream);
+    let (max_body, target, onward) = (route.max_body, route.upstream, route.onward.clone());
     let run = ending.run();
     if !run.is_bare() {
         run.request_heads().await?;
@@ -181,7 +177,7 @@ async fn exchange(conn: Rc<Conn>, ending: &mut Ending, incoming: Inlet) -> Resul
         Some(_) if ending.last_hop => Err(Stop::Respond(Box::new(own_answer()), ending.run().reached())),
         Some(upstream) => {
             upgrade::settle(ending, upstream)?;
-            forward(ending, upstream, body).await
+            forward(ending, upstream, body, onward).await
         }
         None => {
             let run = ending.run();
@@ -200,119 +196,6 @@ fn own_answer() -> Reply {
         status: StatusCode::OK,
         headers: http::HeaderMap::new(),
         body: bytes::Bytes::new(),
-    }
-}
-
-/// Sends the request to an upstream, again as often as a hook asked for, and to another one where `on-error` says so.
-async fn forward(ending: &mut Ending, mut upstream: u32, mut body: RequestBody) -> Result<Payload, Stop> {
-    let view = Rc::clone(&ending.view);
-    let run = ending.run();
-    let tries = run.x().tries();
-    // Only a hook can ask for another try, so only then is the body kept.
-    let mut again = if tries.extra > 0 || run.has_error_hooks() {
-        body.replay()
-    } else {
-        None
-    };
-    let (mut extra, mut failovers) = (tries.extra, 0);
-    loop {
-        let at = usize::try_from(upstream)
-            .ok()
-            .and_then(|index| view.upstreams.get(index));
-        let Some(target) = at else {
-            return Err(Stop::Fail(Box::new(Problem::new(ErrorKind::NoEndpoint))));
-        };
-        if run.x().answered_by.tries > 0 {
-            target.stats.retry();
-        }
-        let failure = match send(run, target, body, tries.each).await {
-            Ok(payload) => {
-                if run.is_bare() {
-                    return Ok(payload);
-                }
-                let reached = run.reached();
-                return Ok(run.response(payload, reached).await?);
-            }
-            Err(failure) => failure,
-        };
-        let problem = Box::new(upstream_problem(&failure));
-        let Some(next) = again.take() else {
-            return Err(Stop::Fail(problem));
-        };
-        again = next.replay();
-        body = next;
-        if extra > 0 && failure.retry != RetrySafety::Unsafe && failure.kind != FailureKind::Deadline {
-            extra -= 1;
-            continue;
-        }
-        if failovers == MAX_FAILOVERS {
-            return Err(Stop::Fail(problem));
-        }
-        let retry = if failure.kind == FailureKind::Deadline {
-            Retry::Impossible
-        } else {
-            Retry::Possible
-        };
-        match run.fail(problem, retry).await {
-            Failed::Answer(payload) => return Ok(payload),
-            Failed::RetryOn(other) => upstream = other,
-        }
-        (extra, failovers) = (tries.extra, failovers + 1);
-    }
-}
-
-/// Sends the request once; `within` is the time until the head of its response.
-async fn send(
-    run: &mut Run,
-    target: &UpstreamView,
-    body: RequestBody,
-    within: Option<Duration>,
-) -> Result<Payload, Box<Failure>> {
-    let x = run.x();
-    target.stats.request();
-    x.answered_by = AnsweredBy {
-        name: Some(Arc::clone(&target.name)),
-        endpoint: None,
-        first_byte_us: 0,
-        tries: x.answered_by.tries + 1,
-    };
-    let head = RequestHead {
-        method: &x.request.method,
-        target: x.request.target.as_str(),
-        // One that is no text is refused by the client.
-        authority: x.request.authority.to_str().unwrap_or("\0"),
-        headers: &x.request.headers,
-        upgrade: x.upgrade.as_ref(),
-        via: target.via.as_ref().map(|via| via.of(x.request.version)),
-    };
-    let sent = Instant::now();
-    let until = Until {
-        end: x.deadline,
-        head: within.map(|within| sent + within),
-    };
-    let result = target.cluster.send(head, body, until).await;
-    target.stats.connected(target.cluster.take_connects());
-    match result {
-        Ok(response) => {
-            let took = sent.elapsed();
-            target.stats.response(took);
-            let (parts, body) = response.into_parts();
-            x.answered_by.endpoint = Some(Arc::clone(body.endpoint()));
-            x.answered_by.first_byte_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-            x.response = Some(ResponseHead {
-                status: parts.status,
-                headers: parts.headers,
-            });
-            Ok(Payload::Upstream(Box::new(body)))
-        }
-        Err(failure) => {
-            if let Some(kind) = upstream_failure(failure.kind) {
-                target.stats.failure(kind);
-            }
-            tracing::debug!(upstream = &*target.name, endpoint = failure.endpoint.as_deref(), error = %failure, "the upstream failed");
-            x.answered_by.endpoint.clone_from(&failure.endpoint);
-            Err(Box::new(failure))
-        }
     }
 }
 

@@ -39,7 +39,8 @@ pub(super) fn settle(ending: &mut Ending, upstream: u32) -> Result<(), Box<Probl
     let target = usize::try_from(upstream)
         .ok()
         .and_then(|index| ending.view.upstreams.get(index));
-    let upgrades = target.is_some_and(|target| target.cluster.settings().protocol == Protocol::Http1);
+    let upgrades =
+        target.is_some_and(|target| target.cluster.shared().settings().protocol == Protocol::Http1);
     let protocols = ending
         .route()
         .filter(|_| upgrades)

@@ -6,21 +6,18 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::affinity::Affinity;
 use super::generation::Generation;
-use super::http2;
 use super::intake::Door;
 use super::routes::{Maker, RouteView, Routes};
-use crate::config::Upstream;
+use crate::config::{Recourse, Upstream};
 use crate::exchange::Names;
 use crate::message::via::Via;
 use crate::net::Times;
 use crate::pipeline::{Pipeline, Stage};
 use crate::plugin::{Instance, Pool, Slot, Warmer};
 use crate::telemetry::{PluginState, Telemetry, UpstreamStats};
-use crate::upstream::{Cluster, Endpoint, Settings};
-
-/// Response fields that an upstream may send.
-const MAX_RESPONSE_FIELDS: usize = 200;
+use crate::upstream::{Cluster, Shared};
 
 /// Instances that were made for a worker ahead of time, by unit.
 pub(super) type Instances = HashMap<u64, Box<Instance>>;
@@ -79,7 +76,10 @@ pub(super) struct UpstreamView {
     pub stats: Arc<UpstreamStats>,
     /// What the gateway adds to `Via`.
     pub via: Option<Via>,
-    settings: Upstream,
+    /// What is done about tries that fail, where something is.
+    pub recourse: Option<Rc<Recourse>>,
+    /// What ties requests to endpoints, where something does.
+    pub affinity: Option<Box<Affinity>>,
 }
 
 /// What a view is made with.
@@ -102,8 +102,10 @@ impl View {
     pub(super) fn new(generation: Arc<Generation>, mut parts: Parts<'_>) -> Rc<Self> {
         let config = Arc::clone(&generation.config);
         let via = config.gateway.via.as_deref().and_then(Via::new);
-        let upstreams = config.upstreams.iter().map(|u| upstream(u, via.as_ref(), &parts));
-        let upstreams: Vec<_> = upstreams.collect();
+        let upstreams = generation.upstreams.iter().zip(&config.upstreams);
+        let upstreams: Vec<_> = upstreams
+            .map(|(shared, config)| upstream(shared, config, via.as_ref(), &parts))
+            .collect();
         let names = Names {
             upstreams: upstreams.iter().map(|u| Arc::from(&*u.name)).collect(),
         };
@@ -212,59 +214,23 @@ fn pool(slot: &Slot, parts: &mut Parts<'_>) -> Option<Rc<Pool>> {
     })
 }
 
-fn upstream(config: &Upstream, via: Option<&Via>, parts: &Parts<'_>) -> UpstreamView {
+fn upstream(shared: &Arc<Shared>, config: &Upstream, via: Option<&Via>, parts: &Parts<'_>) -> UpstreamView {
     let kept = parts.before.and_then(|view| {
-        view.upstreams
-            .iter()
-            .find(|u| u.name == config.name && same(&u.settings, config))
+        let mut upstreams = view.upstreams.iter();
+        upstreams.find(|upstream| Arc::ptr_eq(upstream.cluster.shared(), shared))
     });
-    let cluster = kept.map_or_else(
-        || {
-            Cluster::new(Arc::new(Settings {
-                name: Arc::clone(&config.name),
-                endpoints: config
-                    .endpoints
-                    .iter()
-                    .map(|e| Endpoint {
-                        host: e.host.clone(),
-                        port: e.port,
-                    })
-                    .collect(),
-                protocol: http2::of_upstream(config.protocol),
-                connect_timeout: config.connect_timeout,
-                first_byte_timeout: config.first_byte_timeout,
-                idle_timeout: config.idle_timeout,
-                max_idle: config.max_idle,
-                max_idle_time: config.max_idle_time,
-                max_header_bytes: config.max_header_bytes,
-                max_headers: MAX_RESPONSE_FIELDS,
-                tls: config.tls.clone(),
-            }))
-        },
-        |kept| Rc::clone(&kept.cluster),
-    );
+    let name = &shared.settings().name;
     UpstreamView {
-        name: Arc::clone(&config.name),
-        cluster,
-        stats: parts.telemetry.upstream(parts.worker, &config.name),
+        name: Arc::clone(name),
+        cluster: kept.map_or_else(
+            || Cluster::new(Arc::clone(shared)),
+            |kept| Rc::clone(&kept.cluster),
+        ),
+        stats: parts.telemetry.upstream(parts.worker, name),
         via: via.cloned(),
-        settings: config.clone(),
+        recourse: Some(&config.recourse)
+            .filter(|recourse| **recourse != Recourse::default())
+            .map(|recourse| Rc::new(recourse.clone())),
+        affinity: Affinity::of(config),
     }
-}
-
-/// The connections of one may serve the other.
-fn same(a: &Upstream, b: &Upstream) -> bool {
-    let plain = |u: &Upstream| {
-        (
-            u.endpoints.clone(),
-            u.protocol,
-            u.connect_timeout,
-            u.first_byte_timeout,
-            u.idle_timeout,
-            u.max_idle,
-            u.max_idle_time,
-            u.max_header_bytes,
-        )
-    };
-    plain(a) == plain(b) && a.tls == b.tls
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
-use super::{Conn, Inlet};
+use super::{Conn, Inlet, Kept};
 use crate::message::capture::Capture;
 
 /// Why a request body ended early.
@@ -118,6 +118,8 @@ pub enum RequestBody {
     Stream(ClientBody),
     /// What was read already, then the rest as it comes.
     Chained(Option<Bytes>, ClientBody),
+    /// One of the above, kept for another reading.
+    Kept(Kept),
 }
 
 impl RequestBody {
@@ -147,6 +149,8 @@ impl RequestBody {
                 rest.conn.begin_copy(copy);
                 None
             }
+            // Copies are ordered before it is known who may want to send the body again.
+            Self::Kept(_) => None,
         }
     }
 
@@ -157,6 +161,7 @@ impl RequestBody {
             Self::Empty => Some(Self::Empty),
             Self::Full(bytes, trailers) => Some(Self::Full(bytes.clone(), trailers.clone())),
             Self::Stream(_) | Self::Chained(..) => None,
+            Self::Kept(body) => body.again().map(Self::Kept),
         }
     }
 }
@@ -183,6 +188,7 @@ impl Body for RequestBody {
                 Some(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
                 None => Pin::new(rest).poll_frame(cx),
             },
+            Self::Kept(body) => Pin::new(body).poll_frame(cx),
         }
     }
 
@@ -192,6 +198,7 @@ impl Body for RequestBody {
             Self::Full(bytes, trailers) => bytes.is_none() && trailers.is_none(),
             Self::Stream(body) => body.is_end_stream(),
             Self::Chained(first, rest) => first.is_none() && rest.is_end_stream(),
+            Self::Kept(body) => body.is_end_stream(),
         }
     }
 
@@ -209,6 +216,7 @@ impl Body for RequestBody {
                     None => SizeHint::new(),
                 }
             }
+            Self::Kept(body) => body.size_hint(),
         }
     }
 }

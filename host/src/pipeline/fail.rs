@@ -5,6 +5,7 @@
 //! `WWW-Authenticate`).
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::bodies::client_body_problem;
 use super::{Payload, Run};
@@ -15,6 +16,9 @@ use crate::net::ClientBodyError;
 use crate::plugin::Hook;
 use crate::telemetry::UpstreamFailure;
 use crate::upstream::{Failure, FailureKind};
+
+/// When to ask again an upstream that has too much to do: soon, for its work may end at any moment.
+const OVERLOADED: Duration = Duration::from_secs(1);
 
 /// How a failure goes on.
 #[derive(Debug)]
@@ -117,7 +121,9 @@ pub fn upstream_failure(kind: FailureKind) -> Option<UpstreamFailure> {
         | FailureKind::FirstByteTimeout
         | FailureKind::IdleTimeout
         | FailureKind::Deadline => UpstreamFailure::Timeout,
-        FailureKind::NoEndpoint => UpstreamFailure::Unavailable,
+        FailureKind::NoEndpoint | FailureKind::CircuitOpen { .. } | FailureKind::Overloaded(_) => {
+            UpstreamFailure::Unavailable
+        }
         FailureKind::Reset | FailureKind::Truncated => UpstreamFailure::Reset,
         kind if !kind.is_upstreams() => return None,
         _ => UpstreamFailure::Protocol,
@@ -132,6 +138,12 @@ pub fn upstream_problem(failure: &Failure) -> Problem {
         FailureKind::Tls => ErrorKind::UpstreamTls,
         FailureKind::ConnectTimeout => ErrorKind::UpstreamConnectTimeout,
         FailureKind::NoEndpoint => ErrorKind::NoEndpoint,
+        FailureKind::CircuitOpen { retry_after } => {
+            return Problem::new(ErrorKind::CircuitOpen).with_retry_after(retry_after);
+        }
+        FailureKind::Overloaded(_) => {
+            return Problem::new(ErrorKind::UpstreamOverloaded).with_retry_after(OVERLOADED);
+        }
         FailureKind::FirstByteTimeout => ErrorKind::UpstreamTimeout,
         FailureKind::IdleTimeout => ErrorKind::UpstreamIdleTimeout,
         FailureKind::Deadline => ErrorKind::DeadlineExceeded,

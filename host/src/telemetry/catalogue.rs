@@ -43,8 +43,32 @@ catalogue! {
         "Time from the sending of a try to its response head.";
     UPSTREAM_REQUESTS = counter "portcullis_upstream_requests_total", "Tries sent to an upstream.";
     UPSTREAM_RETRIES = counter "portcullis_upstream_retries_total", "Tries that were not the first of their exchange.";
+    UPSTREAM_OVER_BUDGET = counter "portcullis_upstream_retry_budget_exhausted_total",
+        "Further tries that the retry budget did not allow.";
+    UPSTREAM_HEDGES = counter "portcullis_upstream_hedges_total", "Second tries beside a slow first one.";
+    UPSTREAM_HEDGES_WON = counter "portcullis_upstream_hedges_won_total", "Second tries whose response was taken.";
+    UPSTREAM_FALLBACKS = counter "portcullis_upstream_fallbacks_total", "Exchanges that the upstream's fallback took over.";
+    UPSTREAM_MIRRORED = counter "portcullis_upstream_mirrored_total", "Copies of requests sent to the upstream.";
+    UPSTREAM_UNMIRRORED = counter "portcullis_upstream_mirror_dropped_total",
+        "Copies of requests that were not sent to the upstream.";
     UPSTREAM_CONNECTS = counter "portcullis_upstream_connects_total", "Connections opened to an upstream.";
     UPSTREAM_FAILURES = counter "portcullis_upstream_failures_total", "Tries without a response, by kind.";
+    UPSTREAM_LOOKUPS = counter "portcullis_upstream_lookups_total",
+        "Lookups of the names of the upstream's endpoints, by result.";
+    ENDPOINT_AVAILABLE = gauge "portcullis_upstream_endpoint_available",
+        "1 while nothing speaks against using the endpoint, else 0.";
+    ENDPOINT_MARKED = gauge "portcullis_upstream_endpoint_marked", "1 for what speaks against using the endpoint, else 0.";
+    ENDPOINT_IN_FLIGHT = gauge "portcullis_upstream_endpoint_in_flight",
+        "Exchanges that use the endpoint, where something in the upstream's settings needs to know.";
+    ENDPOINT_EJECTIONS = counter "portcullis_upstream_endpoint_ejections_total",
+        "Times that the endpoint was ejected for errors in a row.";
+    HEALTH_CHECKS = counter "portcullis_upstream_health_checks_total", "Health checks of the endpoint, by result.";
+    BREAKER_STATE = gauge "portcullis_upstream_breaker_state",
+        "1 for the state of the circuit breaker, else 0; the endpoint is empty for that of the upstream.";
+    BREAKER_TRANSITIONS = counter "portcullis_upstream_breaker_transitions_total",
+        "Times that the circuit breaker went to the state.";
+    UPSTREAM_IN_USE = gauge "portcullis_upstream_in_use", "What is in use of the upstream's limits.";
+    UPSTREAM_LIMITED = counter "portcullis_upstream_limited_total", "Tries refused because of a limit of the upstream.";
     LISTENER_OPENED = counter "portcullis_listener_connections_total", "Connections accepted.";
     LISTENER_OPEN = gauge "portcullis_listener_connections", "Connections open.";
     LISTENER_UPGRADED = counter "portcullis_listener_upgrades_total", "Connections that went over to another protocol.";

@@ -4,6 +4,8 @@
 //! failed and the gateway helped itself; ERROR, a person must act. Values that come from outside are logged as quoted
 //! fields, never inside the sentence.
 
+mod upstream;
+
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -13,6 +15,8 @@ use tracing::{debug, error, info, warn};
 use crate::clock;
 use crate::telemetry::plugin_stats::{FaultKind, Hook, PluginState};
 use crate::telemetry::registry::Telemetry;
+
+pub use upstream::{BreakerChanged, EndpointEjected, EndpointLost, EndpointRecovered, EndpointReturned};
 
 /// A plugin entry has a new version in force.
 #[derive(Debug, Clone, Copy)]

@@ -16,6 +16,7 @@ use crate::telemetry::plugin_metrics::PluginMetrics;
 use crate::telemetry::plugin_stats::{FaultKind, Hook, PluginState, PluginStats};
 use crate::telemetry::series::{Metric, MetricKind};
 use crate::telemetry::stats::{ListenerStats, RouteStats, UpstreamStats};
+use crate::telemetry::upstream_health::UpstreamSample;
 
 /// Worker number of threads that are no workers (reload, ticks, admin): they share one set of cells.
 pub const BACKGROUND: usize = usize::MAX;
@@ -215,8 +216,14 @@ impl Telemetry {
     /// grows with the number of series: a few milliseconds for thousands of routes.
     #[must_use]
     pub fn render(&self) -> String {
+        self.render_with(&[])
+    }
+
+    /// The same with what is known of the upstreams' health.
+    #[must_use]
+    pub fn render_with(&self, upstreams: &[UpstreamSample]) -> String {
         let mut doc = Exposition::default();
-        self.write(&mut doc);
+        self.write(&mut doc, upstreams);
         doc.into_text()
     }
 

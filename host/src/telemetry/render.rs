@@ -11,17 +11,22 @@ use crate::telemetry::exposition::{Exposition, Label};
 use crate::telemetry::plugin_stats::{FaultKind, Hook, PluginState, PluginSum};
 use crate::telemetry::process;
 use crate::telemetry::registry::Telemetry;
-use crate::telemetry::stats::{Handshake, ListenerSum, RouteSum, UpstreamFailure, UpstreamSum};
+use crate::telemetry::stats::{Handshake, ListenerSum, RetryReason, RouteSum, UpstreamFailure, UpstreamSum};
+use crate::telemetry::upstream_health::{self, UpstreamSample};
 
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
+/// One number of an upstream.
+type OfUpstream = fn(&UpstreamSum) -> u64;
+
 impl Telemetry {
-    pub(super) fn write(&self, doc: &mut Exposition) {
+    pub(super) fn write(&self, doc: &mut Exposition, upstreams: &[UpstreamSample]) {
         self.write_routes(doc);
         begin(doc, names::ERRORS);
         self.errors.render(None, doc);
         self.write_plugins(doc);
         self.write_upstreams(doc);
+        upstream_health::write(doc, upstreams);
         self.write_listeners(doc);
         self.write_process(doc);
         self.plugin_metrics.render(doc);
@@ -139,9 +144,24 @@ impl Telemetry {
         each(doc, names::UPSTREAM_REQUESTS, "upstream", &upstreams, |sum| {
             sum.requests
         });
-        each(doc, names::UPSTREAM_RETRIES, "upstream", &upstreams, |sum| {
-            sum.retries
-        });
+        begin(doc, names::UPSTREAM_RETRIES);
+        for (upstream, sum) in &upstreams {
+            for (reason, count) in RetryReason::ALL.into_iter().zip(sum.retries) {
+                let labels = [("upstream", &**upstream), ("reason", reason.name())];
+                doc.count(names::UPSTREAM_RETRIES.name, &labels, count);
+            }
+        }
+        let counts: [(Description, OfUpstream); 6] = [
+            (names::UPSTREAM_OVER_BUDGET, |sum| sum.over_budget),
+            (names::UPSTREAM_HEDGES, |sum| sum.hedges),
+            (names::UPSTREAM_HEDGES_WON, |sum| sum.hedges_won),
+            (names::UPSTREAM_FALLBACKS, |sum| sum.fallbacks),
+            (names::UPSTREAM_MIRRORED, |sum| sum.mirrored),
+            (names::UPSTREAM_UNMIRRORED, |sum| sum.unmirrored),
+        ];
+        for (metric, count) in counts {
+            each(doc, metric, "upstream", &upstreams, count);
+        }
         each(doc, names::UPSTREAM_CONNECTS, "upstream", &upstreams, |sum| {
             sum.connects
         });

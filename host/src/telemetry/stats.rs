@@ -100,7 +100,7 @@ pub enum UpstreamFailure {
     Reset,
     /// The response breaks HTTP.
     Protocol,
-    /// Not tried: no endpoint is healthy, or the breaker is open.
+    /// Not tried: no endpoint may be chosen, the breaker is open, or a limit was reached.
     Unavailable,
 }
 
@@ -129,12 +129,60 @@ impl UpstreamFailure {
     }
 }
 
+/// Why a request was sent to an upstream again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetryReason {
+    /// There was no connection.
+    Connect,
+    /// It took too long.
+    Timeout,
+    /// The connection broke off.
+    Reset,
+    /// The response broke HTTP.
+    Protocol,
+    /// The response had a status that is tried again.
+    Status,
+    /// Another upstream failed, and this one stands in for it.
+    Failover,
+}
+
+impl RetryReason {
+    /// All reasons, in the order of their cells.
+    pub const ALL: [Self; 6] = [
+        Self::Connect,
+        Self::Timeout,
+        Self::Reset,
+        Self::Protocol,
+        Self::Status,
+        Self::Failover,
+    ];
+
+    /// Value of the label `reason`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Timeout => "timeout",
+            Self::Reset => "reset",
+            Self::Protocol => "protocol",
+            Self::Status => "status",
+            Self::Failover => "failover",
+        }
+    }
+}
+
 /// One worker's numbers of one upstream.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct UpstreamStats {
     requests: Counter,
-    retries: Counter,
+    retries: [Counter; RetryReason::ALL.len()],
+    over_budget: Counter,
+    hedges: Counter,
+    hedges_won: Counter,
+    fallbacks: Counter,
+    mirrored: Counter,
+    unmirrored: Counter,
     connects: Counter,
     failures: [Counter; UpstreamFailure::ALL.len()],
     duration: Histogram,
@@ -147,8 +195,40 @@ impl UpstreamStats {
     }
 
     /// The try is a further one of its exchange.
-    pub fn retry(&self) {
-        self.retries.add(1);
+    pub fn retry(&self, reason: RetryReason) {
+        if let Some(counter) = self.retries.get(reason as usize) {
+            counter.add(1);
+        }
+    }
+
+    /// A further try was not allowed by the budget.
+    pub fn over_budget(&self) {
+        self.over_budget.add(1);
+    }
+
+    /// A second try was sent beside a slow first one.
+    pub fn hedge(&self) {
+        self.hedges.add(1);
+    }
+
+    /// The second try was the better one.
+    pub fn hedge_won(&self) {
+        self.hedges_won.add(1);
+    }
+
+    /// The upstream's fallback took over.
+    pub fn fallback(&self) {
+        self.fallbacks.add(1);
+    }
+
+    /// A copy of a request was sent to the upstream.
+    pub fn mirrored(&self) {
+        self.mirrored.add(1);
+    }
+
+    /// A copy of a request was not sent to the upstream.
+    pub fn unmirrored(&self) {
+        self.unmirrored.add(1);
     }
 
     /// Connections were opened.
@@ -173,7 +253,13 @@ impl UpstreamStats {
 #[derive(Debug, Default)]
 pub(super) struct UpstreamSum {
     pub(super) requests: u64,
-    pub(super) retries: u64,
+    pub(super) retries: [u64; RetryReason::ALL.len()],
+    pub(super) over_budget: u64,
+    pub(super) hedges: u64,
+    pub(super) hedges_won: u64,
+    pub(super) fallbacks: u64,
+    pub(super) mirrored: u64,
+    pub(super) unmirrored: u64,
     pub(super) connects: u64,
     pub(super) failures: [u64; UpstreamFailure::ALL.len()],
     pub(super) duration: HistogramSum,
@@ -182,7 +268,15 @@ pub(super) struct UpstreamSum {
 impl UpstreamSum {
     pub(super) fn add(&mut self, stats: &UpstreamStats) {
         self.requests += stats.requests.get();
-        self.retries += stats.retries.get();
+        for (sum, retries) in self.retries.iter_mut().zip(&stats.retries) {
+            *sum += retries.get();
+        }
+        self.over_budget += stats.over_budget.get();
+        self.hedges += stats.hedges.get();
+        self.hedges_won += stats.hedges_won.get();
+        self.fallbacks += stats.fallbacks.get();
+        self.mirrored += stats.mirrored.get();
+        self.unmirrored += stats.unmirrored.get();
         self.connects += stats.connects.get();
         for (sum, failures) in self.failures.iter_mut().zip(&stats.failures) {
             *sum += failures.get();
@@ -327,6 +421,9 @@ mod tests {
         }
         for (at, kind) in Handshake::ALL.into_iter().enumerate() {
             assert_eq!(at, kind as usize);
+        }
+        for (at, reason) in RetryReason::ALL.into_iter().enumerate() {
+            assert_eq!(at, reason as usize);
         }
     }
 }

@@ -118,6 +118,19 @@ impl Client {
     }
 }
 
+impl Client {
+    /// The same TLS where every endpoint stands for `host`, unless the settings have a name for all of them. A host that no
+    /// certificate can be for changes nothing.
+    #[must_use]
+    pub fn for_host(&self, host: &str) -> Self {
+        Self {
+            config: Arc::clone(&self.config),
+            name: self.name_of(host).ok(),
+            digest: self.digest,
+        }
+    }
+}
+
 impl PartialEq for Client {
     fn eq(&self, other: &Self) -> bool {
         self.digest == other.digest

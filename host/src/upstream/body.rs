@@ -9,11 +9,13 @@ use bytes::Bytes;
 use http::HeaderValue;
 use http_body::{Body, Frame, SizeHint};
 
+use super::care::Pass;
 use super::chunked::{Decoded, Decoder};
 use super::connection::Expired;
 use super::failure::{BoxError, Failure, FailureKind, Fault, RetrySafety};
 use super::pool::Lease;
 use super::response::Framing;
+use super::shared::Outcome;
 use super::upgraded::Upgraded;
 use super::upload::{Step, Upload};
 
@@ -113,9 +115,17 @@ where
         }
     }
 
+    /// Keeps the permission for the exchange as long as the upstream is at it.
+    pub(super) fn hold(&mut self, pass: Pass) {
+        if let Some(rest) = &mut self.rest {
+            rest.lease.hold(pass);
+        }
+    }
+
     /// Closes the connection and reports why.
     fn fail(&mut self, fault: Fault) -> Failure {
-        let endpoint = self.rest.take().map(|rest| {
+        let endpoint = self.rest.take().map(|mut rest| {
+            rest.lease.heard(Outcome::Failed(fault.kind));
             let slot = rest.lease.slot();
             if fault.kind.is_upstreams() {
                 slot.count_failure();

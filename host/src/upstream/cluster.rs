@@ -1,7 +1,7 @@
-//! The endpoints of one upstream in one worker: whose turn it is, and sending a request to it. It refuses to know
-//! other workers.
+//! One upstream in one worker: sends a request to one of its endpoints. It refuses to know
+//! other workers, but for what they share of an upstream.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,12 +12,16 @@ use http_body::Body;
 use tokio::time::Instant;
 
 use super::body::ResponseBody;
+use super::care::Guard;
 use super::exchange::Await;
 use super::failure::{BoxError, Failure, FailureKind, Fault, RetrySafety};
+use super::lineup::{Aim, Lineup, Tried};
+use super::member::Member;
 use super::pool::{Check, EndpointStats, Lease, Origin, Slot};
 use super::reply::Reply;
 use super::request::{Framing, RequestHead};
-use super::settings::{Endpoint, Protocol, Settings};
+use super::settings::Protocol;
+use super::shared::{Outcome, Shared};
 use super::upload::Upload;
 use super::{connect, http2};
 
@@ -55,12 +59,11 @@ impl Until {
     }
 }
 
-/// One upstream as one worker sees it: endpoints in turn, each with its pool of connections.
+/// One upstream as one worker sees it: its endpoints, each with its pool of connections.
 #[derive(Debug)]
 pub struct Cluster {
-    settings: Arc<Settings>,
-    slots: Vec<Rc<Slot>>,
-    next: Cell<usize>,
+    shared: Arc<Shared>,
+    lineup: RefCell<Lineup>,
     /// Connections opened since [`Cluster::take_connects`] was last called.
     opened: Cell<u64>,
 }
@@ -68,32 +71,28 @@ pub struct Cluster {
 impl Cluster {
     /// A cluster without connections; they are opened when they are needed.
     #[must_use]
-    pub fn new(settings: Arc<Settings>) -> Rc<Self> {
-        let now = Instant::now();
-        let slots = settings
-            .endpoints
-            .iter()
-            .map(|endpoint| Slot::new(endpoint, Arc::clone(&settings), now));
+    pub fn new(shared: Arc<Shared>) -> Rc<Self> {
         Rc::new(Self {
-            slots: slots.collect(),
-            settings,
-            next: Cell::new(0),
+            lineup: RefCell::new(Lineup::new(&shared)),
+            shared,
             opened: Cell::new(0),
         })
     }
 
-    /// What the cluster was told.
+    /// What all workers know of the upstream.
     #[must_use]
-    pub fn settings(&self) -> &Arc<Settings> {
-        &self.settings
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
-    /// The endpoints and their counters in this worker, in the order of the settings.
-    pub fn stats(&self) -> impl Iterator<Item = (&Endpoint, EndpointStats)> {
-        self.settings
-            .endpoints
-            .iter()
-            .zip(self.slots.iter().map(|slot| slot.stats()))
+    /// The endpoints and their counters in this worker, in the order of the roster.
+    #[must_use]
+    pub fn stats(&self) -> Vec<(Arc<Member>, EndpointStats)> {
+        let lineup = self.lineup.borrow();
+        let slots = lineup.slots().iter();
+        slots
+            .map(|slot| (Arc::clone(&slot.member), slot.stats()))
+            .collect()
     }
 
     /// Connections that were opened since the last call.
@@ -105,16 +104,21 @@ impl Cluster {
     /// few seconds; it makes one system call per idle connection.
     pub fn sweep(&self) {
         let now = Instant::now();
-        for slot in &self.slots {
+        let mut lineup = self.lineup.borrow_mut();
+        // Connections of endpoints that are gone do not wait for the next exchange.
+        lineup.follow(&self.shared);
+        for slot in lineup.slots() {
             slot.sweep(now);
         }
     }
 
     /// Sends a request and waits for the head of its response; interim responses are dropped.
     ///
-    /// The endpoints take turns. If one cannot be connected, the others are tried, each once. A request that has no
-    /// body and an idempotent method is sent a second time, on a new connection, if a kept one turns out to be
-    /// closed (RFC 9112 section 9.3.1). The rest of the body is sent while the response's body is polled.
+    /// Where the upstream has limits or a circuit breaker, they are asked first.
+    ///
+    /// If the endpoint that is chosen cannot be connected, the others are tried, each once. A request that has no body
+    /// and an idempotent method is sent a second time, on a new connection, if a kept one turns out to be closed
+    /// (RFC 9112 section 9.3.1). The rest of the body is sent while the response's body is polled.
     ///
     /// # Errors
     /// Every kind of [`FailureKind`]: `Deadline` when the exchange is over, a time-out when only [`Until::head`] has
@@ -124,6 +128,25 @@ impl Cluster {
         head: RequestHead<'_>,
         body: B,
         until: impl Into<Until>,
+        aim: Aim<'_>,
+    ) -> Result<Response<Reply<B>>, Failure>
+    where
+        B: Body<Data = Bytes> + Unpin + 'static,
+        B::Error: Into<BoxError>,
+    {
+        match self.shared.guard() {
+            Guard::Off => self.carry(head, body, until.into(), aim).await,
+            Guard::On => Box::pin(self.send_guarded(head, body, until.into(), aim)).await,
+        }
+    }
+
+    /// [`Cluster::send`] without asking anybody.
+    pub(super) async fn carry<B>(
+        self: &Rc<Self>,
+        head: RequestHead<'_>,
+        body: B,
+        until: Until,
+        aim: Aim<'_>,
     ) -> Result<Response<Reply<B>>, Failure>
     where
         B: Body<Data = Bytes> + Unpin + 'static,
@@ -131,33 +154,37 @@ impl Cluster {
     {
         head.check()
             .map_err(|why| Fault::from(FailureKind::Unsendable(why)).at(RetrySafety::Unsent, None))?;
-        let until = until.into();
         if until.end.is_some_and(|end| end <= Instant::now()) {
             return Err(Fault::from(FailureKind::Deadline).at(RetrySafety::Unsent, None));
         }
-        if self.settings.protocol == Protocol::Http2 {
+        if self.shared.settings().protocol == Protocol::Http2 {
             // Boxed: the way of HTTP/1.1 does not pay for its size.
-            let response = Box::pin(http2::send(self, head, body, until)).await?;
+            let response = Box::pin(http2::send(self, head, body, until, aim)).await?;
             return Ok(response.map(Reply::Http2));
         }
         let mut upload = Upload::new(body);
         let repeatable = upload.framing() == Framing::None && head.method.is_idempotent();
         let check = if repeatable { Check::Cheap } else { Check::Thorough };
-        let turn = self.turn();
-        let kept = self.slots.get(turn).and_then(|slot| slot.reuse(check));
-        let mut lease = match kept {
-            Some(lease) => lease,
-            None => Box::pin(self.open(turn, until)).await?,
+        let slot = self.first(aim)?;
+        let mut lease = match slot.reuse(check) {
+            Some(lease) => {
+                if let Some(tried) = aim.tried {
+                    tried.add(&slot.member);
+                }
+                lease
+            }
+            None => Box::pin(self.open(&slot, check, until, aim)).await?,
         };
         loop {
             lease.connection.start(until.first());
             head.write(upload.framing(), &mut lease.connection.write);
             let mut wait = Await::default();
-            let settings = &*self.settings;
+            let settings = &**self.shared.settings();
             let result =
                 poll_fn(|cx| wait.poll_head(&mut lease.connection, &mut upload, &head, settings, cx));
             let fault = match result.await {
                 Ok(found) => {
+                    lease.heard(Outcome::Answered(found.status));
                     lease.connection.extend(until.end);
                     lease.connection.keep_alive = found.keep_alive;
                     let mut response =
@@ -170,63 +197,98 @@ impl Cluster {
             };
             let slot = Rc::clone(lease.slot());
             let stale = fault.kind == FailureKind::Reset && lease.origin == Origin::Kept;
-            drop(lease);
             if !(stale && repeatable) {
+                lease.heard(Outcome::Failed(fault.kind));
                 if fault.kind.is_upstreams() {
                     slot.count_failure();
                 }
                 return Err(fault.unanswered(head.method, slot.label.clone()));
             }
+            lease.renew();
             // Where one kept connection was closed, others are likely to be.
             slot.sweep(Instant::now());
             upload.rewind();
-            lease = Box::pin(self.open(turn, until)).await?;
+            lease = Box::pin(self.open(&slot, check, until, aim)).await?;
         }
     }
 
-    /// The endpoint whose turn it is.
-    pub(super) fn turn(&self) -> usize {
-        let turn = self.next.get();
-        self.next
-            .set(if turn + 1 < self.slots.len() { turn + 1 } else { 0 });
-        turn
+    /// The endpoint for the next exchange.
+    ///
+    /// # Errors
+    /// `NoEndpoint` when none may be chosen.
+    pub(super) fn first(&self, aim: Aim<'_>) -> Result<Rc<Slot>, Failure> {
+        self.choose(aim)
+            .ok_or_else(|| Fault::from(FailureKind::NoEndpoint).at(RetrySafety::Unsent, None))
     }
 
-    async fn open(&self, turn: usize, until: Until) -> Result<Lease, Failure> {
-        let open = async |slot: &Rc<Slot>, due| {
-            let lease = connect::open(slot, due).await?;
+    fn choose(&self, aim: Aim<'_>) -> Option<Rc<Slot>> {
+        let mut lineup = self.lineup.borrow_mut();
+        lineup.follow(&self.shared);
+        let slot = lineup.choose(aim);
+        match self.shared.guard() {
+            Guard::Off => slot,
+            Guard::On => admitted(&mut lineup, slot?, aim),
+        }
+    }
+
+    /// A connection of HTTP/1.1 to the endpoint of `slot`, a new one, or to one of the others.
+    async fn open(
+        &self,
+        slot: &Rc<Slot>,
+        check: Check,
+        until: Until,
+        aim: Aim<'_>,
+    ) -> Result<Lease, Failure> {
+        let open = async |other: &Rc<Slot>, due| {
+            let kept = (!Rc::ptr_eq(slot, other)).then(|| other.reuse(check));
+            if let Some(lease) = kept.flatten() {
+                return Ok(lease);
+            }
+            let lease = connect::open(other, due).await?;
             self.count_opened();
             Ok(lease)
         };
-        self.connect(turn, until, open).await
+        self.connect(slot, until, aim, open).await
     }
 
-    /// A connection to the endpoint at `turn` or, if that fails, to one of the others. `open` gives one by a time.
+    /// A connection to the endpoint of `slot` or, if that fails, to one of the others. `open` gives one by a time.
     ///
     /// # Errors
     /// That of the last endpoint that was tried.
     pub(super) async fn connect<C>(
         &self,
-        turn: usize,
+        slot: &Rc<Slot>,
         until: Until,
+        aim: Aim<'_>,
         open: impl AsyncFn(&Rc<Slot>, Option<Instant>) -> Result<C, Fault>,
     ) -> Result<C, Failure> {
-        let mut last = Fault::from(FailureKind::NoEndpoint).at(RetrySafety::Unsent, None);
-        for slot in self.slots.iter().cycle().skip(turn).take(self.slots.len()) {
-            match open(slot, until.first()).await {
+        let own = Tried::default();
+        let tried = aim.tried.unwrap_or(&own);
+        let others = Aim {
+            tried: Some(tried),
+            ..aim
+        };
+        let mut slot = Rc::clone(slot);
+        loop {
+            tried.add(&slot.member);
+            let fault = match open(&slot, until.first()).await {
                 Ok(connection) => return Ok(connection),
-                Err(fault) => {
-                    slot.count_failure();
-                    let over = fault.kind == FailureKind::Deadline;
-                    let fault = until.blame(fault, FailureKind::ConnectTimeout);
-                    last = fault.at(RetrySafety::Unsent, Some(slot.label.clone()));
-                    if over {
-                        break;
+                Err(fault) => fault,
+            };
+            slot.count_failure();
+            let over = fault.kind == FailureKind::Deadline;
+            let fault = until.blame(fault, FailureKind::ConnectTimeout);
+            let failure = fault.at(RetrySafety::Unsent, Some(slot.label.clone()));
+            slot = match self.choose(others) {
+                Some(next) if !over && !tried.has(&next.member) => next,
+                other => {
+                    if let Some(unused) = other {
+                        unused.dismiss();
                     }
+                    return Err(failure);
                 }
-            }
+            };
         }
-        Err(last)
     }
 
     /// A connection was opened.
@@ -235,7 +297,23 @@ impl Cluster {
     }
 
     #[cfg(test)]
-    pub(super) fn slot(&self, index: usize) -> &Slot {
-        &self.slots[index]
+    pub(super) fn slot(&self, index: usize) -> Rc<Slot> {
+        Rc::clone(&self.lineup.borrow().slots()[index])
     }
+}
+
+/// The first of the endpoints, from `slot` on, whose breaker lets an exchange through.
+fn admitted(lineup: &mut Lineup, mut slot: Rc<Slot>, aim: Aim<'_>) -> Option<Rc<Slot>> {
+    let avoid = aim.tried.cloned().unwrap_or_default();
+    for _ in 0..=lineup.slots().len() {
+        if slot.admit().is_ok() {
+            return Some(slot);
+        }
+        avoid.add(&slot.member);
+        slot = lineup.choose(Aim {
+            tried: Some(&avoid),
+            ..aim
+        })?;
+    }
+    None
 }

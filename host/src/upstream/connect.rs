@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout_at};
@@ -13,6 +14,7 @@ use super::connection::Connection;
 use super::failure::{FailureKind, Fault};
 use super::pool::{Lease, Slot, Ticket};
 use super::settings::Protocol;
+use super::shared::Outcome;
 use super::stream::Stream;
 use crate::tls::HTTP_2;
 
@@ -24,23 +26,34 @@ const MAX_ADDRESSES: usize = 16;
 /// # Errors
 /// `Resolve`, `Connect`, `Tls`, `ConnectTimeout`, or `Deadline` if that came first.
 pub(super) async fn open(slot: &Rc<Slot>, deadline: Option<Instant>) -> Result<Lease, Fault> {
-    let ticket = Ticket::new(slot);
-    let stream = within(slot, deadline, stream(slot)).await?;
-    let connection = Connection::new(stream, Instant::now());
-    Ok(Lease::fresh(connection, ticket))
+    let mut ticket = Ticket::new(slot);
+    let stream = within(&mut ticket, deadline, stream(slot)).await?;
+    Ok(Lease::fresh(Connection::new(stream, Instant::now()), ticket))
 }
 
-/// Does what opens a connection, within the connect timeout and until `deadline` at most.
+/// Does what opens a connection, within the connect timeout and until `deadline` at most. `ticket` hears of a failure.
 ///
 /// # Errors
 /// Those of `work`, `ConnectTimeout`, or `Deadline` if that came first.
 pub(super) async fn within<T>(
-    slot: &Slot,
+    ticket: &mut Ticket,
+    deadline: Option<Instant>,
+    work: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
+    let result = in_time(ticket.slot().settings.connect_timeout, deadline, work).await;
+    if let Err(fault) = &result {
+        ticket.heard(Outcome::Failed(fault.kind));
+    }
+    result
+}
+
+async fn in_time<T>(
+    timeout: Duration,
     deadline: Option<Instant>,
     work: impl Future<Output = Result<T, Fault>>,
 ) -> Result<T, Fault> {
     let now = Instant::now();
-    let limit = now.checked_add(slot.settings.connect_timeout);
+    let limit = now.checked_add(timeout);
     let (due, kind) = match (limit, deadline) {
         (Some(limit), Some(deadline)) if limit < deadline => (Some(limit), FailureKind::ConnectTimeout),
         (_, Some(deadline)) => (Some(deadline), FailureKind::Deadline),
@@ -65,7 +78,7 @@ pub(super) async fn stream(slot: &Slot) -> Result<Stream, Fault> {
         return Ok(Stream::Tcp(tcp));
     };
     let name = tls
-        .name_of(&slot.host)
+        .name_of(slot.member.endpoint().bare_host())
         .map_err(|error| Fault::with(FailureKind::Tls, error))?;
     let handshake = TlsConnector::from(Arc::clone(tls.config())).connect(name, tcp);
     let stream = Box::pin(handshake)
@@ -79,12 +92,13 @@ pub(super) async fn stream(slot: &Slot) -> Result<Stream, Fault> {
 }
 
 async fn connect(slot: &Slot) -> Result<TcpStream, Fault> {
-    if let Some(address) = slot.address {
+    if let Some(address) = slot.member.address() {
         return connect_to(address)
             .await
             .map_err(|error| Fault::with(FailureKind::Connect, error));
     }
-    let found = lookup_host((slot.host.as_str(), slot.port)).await;
+    let endpoint = slot.member.endpoint();
+    let found = lookup_host((endpoint.host.as_str(), endpoint.port)).await;
     let addresses = found.map_err(|error| Fault::with(FailureKind::Resolve, error))?;
     let mut last = Fault::from(FailureKind::Resolve);
     for address in addresses.take(MAX_ADDRESSES) {

@@ -3,8 +3,11 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Method;
+
+use super::limits::Limit;
 
 /// Any error, as a source.
 pub(super) type BoxError = Box<dyn Error + Send + Sync>;
@@ -42,6 +45,15 @@ pub enum FailureKind {
     /// The upstream has no endpoints.
     #[error("the upstream has no endpoint")]
     NoEndpoint,
+    /// A circuit breaker is open: of the upstream, or of all endpoints that could be chosen. Nothing was sent.
+    #[error("the circuit breaker is open")]
+    CircuitOpen {
+        /// When it may be worth asking again.
+        retry_after: Duration,
+    },
+    /// A limit of the upstream was reached. Nothing was sent.
+    #[error("the upstream has as much to do as it may")]
+    Overloaded(Limit),
     /// The request was sent, and no complete response head came in time.
     #[error("the upstream did not answer in time")]
     FirstByteTimeout,
@@ -80,7 +92,12 @@ impl FailureKind {
     pub const fn is_upstreams(self) -> bool {
         !matches!(
             self,
-            Self::NoEndpoint | Self::RequestBody | Self::RequestStalled | Self::Unsendable(_)
+            Self::NoEndpoint
+                | Self::CircuitOpen { .. }
+                | Self::Overloaded(_)
+                | Self::RequestBody
+                | Self::RequestStalled
+                | Self::Unsendable(_)
         )
     }
 }

@@ -3,6 +3,7 @@
 
 mod body;
 mod head;
+mod judgement;
 mod link;
 mod patience;
 
@@ -25,8 +26,10 @@ use self::link::Use;
 use self::patience::Patience;
 use super::cluster::{Cluster, Until};
 use super::failure::{BoxError, Failure, FailureKind, Fault, RetrySafety};
+use super::lineup::Aim;
 use super::pool::{Origin, Slot};
 use super::request::{Framing, RequestHead};
+use super::shared::Outcome;
 use super::trailers;
 use crate::mux::{Inflow, Outflow, OutflowError, Waits};
 
@@ -37,12 +40,13 @@ const MAX_UNSEEN: u8 = 2;
 
 /// Sends a request and waits for the head of its response. A request of which the upstream says that it has done
 /// nothing with it (RFC 9113 section 8.7), or that met a connection which the upstream had closed (as
-/// [`Cluster::send`] describes), is sent again as long as its body is untouched.
+/// [`Cluster::send`] describes), is sent to the same endpoint again as long as its body is untouched.
 pub(super) async fn send<B>(
     cluster: &Cluster,
     head: RequestHead<'_>,
     body: B,
     until: Until,
+    aim: Aim<'_>,
 ) -> Result<Response<Http2Body>, Failure>
 where
     B: Body<Data = Bytes> + Unpin + 'static,
@@ -57,8 +61,9 @@ where
     let bare = framing == Framing::None;
     let mut body = Some(body).filter(|_| !bare);
     let mut left = MAX_UNSEEN;
+    let mut slot = cluster.first(aim)?;
     loop {
-        let used = open(cluster, until).await?;
+        let used = open(cluster, &slot, until, aim).await?;
         let attempt = Attempt { used, until };
         let mut broken = match attempt.run(head, framing, &mut body).await {
             Ok(response) => return Ok(response),
@@ -66,26 +71,33 @@ where
         };
         broken.fault = until.blame(broken.fault, FailureKind::FirstByteTimeout);
         let whole = bare || body.is_some();
-        let stale = broken.origin == Origin::Kept
-            && broken.fault.kind == FailureKind::Reset
-            && head.method.is_idempotent();
-        if left > 0 && whole && (broken.seen == Seen::No || stale) {
+        let unseen = match broken.seen {
+            Seen::No => true,
+            Seen::Lost => broken.used.origin() == Origin::Kept && head.method.is_idempotent(),
+            Seen::Perhaps => false,
+        };
+        if left > 0 && whole && unseen {
             left -= 1;
+            slot = Rc::clone(broken.used.slot());
+            // It says nothing of the endpoint.
+            broken.used.renew();
             continue;
         }
+        broken.used.heard(Outcome::Failed(broken.fault.kind));
+        let slot = broken.used.slot();
         if broken.fault.kind.is_upstreams() {
-            broken.slot.count_failure();
+            slot.count_failure();
         }
-        let label = broken.slot.label.clone();
+        let label = slot.label.clone();
         return Err(match broken.seen {
             Seen::No => broken.fault.at(RetrySafety::Unsent, Some(label)),
-            Seen::Perhaps => broken.fault.unanswered(head.method, label),
+            Seen::Lost | Seen::Perhaps => broken.fault.unanswered(head.method, label),
         });
     }
 }
 
-/// A connection with room, to the endpoint whose turn it is or to one of the others.
-async fn open(cluster: &Cluster, until: Until) -> Result<Use, Failure> {
+/// A connection with room, to the endpoint of `slot` or to one of the others.
+async fn open(cluster: &Cluster, slot: &Rc<Slot>, until: Until, aim: Aim<'_>) -> Result<Use, Failure> {
     let take = async |slot: &Rc<Slot>, due| {
         let used = link::take(slot, due).await?;
         if used.origin() == Origin::Fresh {
@@ -93,7 +105,7 @@ async fn open(cluster: &Cluster, until: Until) -> Result<Use, Failure> {
         }
         Ok(used)
     };
-    cluster.connect(cluster.turn(), until, take).await
+    cluster.connect(slot, until, aim, take).await
 }
 
 /// Whether an endpoint has begun to work on a request.
@@ -101,6 +113,8 @@ async fn open(cluster: &Cluster, until: Until) -> Result<Use, Failure> {
 enum Seen {
     /// It says that it has not.
     No,
+    /// The connection was lost, perhaps before the request came.
+    Lost,
     Perhaps,
 }
 
@@ -108,8 +122,17 @@ enum Seen {
 struct Broken {
     fault: Fault,
     seen: Seen,
-    origin: Origin,
-    slot: Rc<Slot>,
+    used: Use,
+}
+
+impl Use {
+    fn broken(self, fault: impl Into<Fault>, seen: Seen) -> Broken {
+        Broken {
+            fault: fault.into(),
+            seen,
+            used: self,
+        }
+    }
 }
 
 /// One request on one stream, until the head of its response.
@@ -129,30 +152,27 @@ impl Attempt {
         B: Body<Data = Bytes> + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
-        let Self { used, until } = self;
+        let Self { mut used, until } = self;
         let slot = Rc::clone(used.slot());
-        let origin = used.origin();
-        let broken = |(fault, seen)| Broken {
-            fault,
-            seen,
-            origin,
-            slot: Rc::clone(&slot),
-        };
         let scheme = if slot.settings.tls.is_some() {
             "https"
         } else {
             "http"
         };
-        let request = head::request(head, framing, scheme)
-            .map_err(|why| broken((FailureKind::Unsendable(why).into(), Seen::Perhaps)))?;
-        let sent = used.begin(request, body.is_none());
-        let (mut response, stream) = sent.map_err(|error| {
-            let (fault, seen) = judge(error, FailureKind::Reset);
-            if !matches!(fault.kind, FailureKind::Unsendable(_)) {
-                used.spoil();
+        let request = match head::request(head, framing, scheme) {
+            Ok(request) => request,
+            Err(why) => return Err(used.broken(FailureKind::Unsendable(why), Seen::Perhaps)),
+        };
+        let (mut response, stream) = match used.begin(request, body.is_none()) {
+            Ok(begun) => begun,
+            Err(error) => {
+                let (fault, seen) = judge(error, FailureKind::Reset);
+                if !matches!(fault.kind, FailureKind::Unsendable(_)) {
+                    used.spoil();
+                }
+                return Err(used.broken(fault, seen));
             }
-            broken((fault, seen))
-        })?;
+        };
         let mut upload = body
             .take()
             .map(|body| Outflow::new(stream, body.map_frame(trailers::cleaned)));
@@ -198,25 +218,30 @@ impl Attempt {
         let answered = match answered.await {
             Ok(response) => response,
             Err((fault, seen)) => {
-                // A connection on which nothing comes may be dead: it takes no further request.
-                if matches!(
+                // A connection on which nothing comes may be dead.
+                let is_silent = matches!(
                     fault.kind,
-                    FailureKind::FirstByteTimeout | FailureKind::IdleTimeout | FailureKind::Reset
-                ) && seen == Seen::Perhaps
-                {
-                    used.suspect();
+                    FailureKind::FirstByteTimeout | FailureKind::IdleTimeout
+                );
+                if is_silent || seen == Seen::Lost {
+                    used.spoil();
                 }
                 slot.links.keep_timer(patience.into_timer());
-                return Err(broken((fault, seen)));
+                return Err(used.broken(fault, seen));
             }
         };
         let (parts, stream) = answered.into_parts();
         if parts.headers.len() > settings.max_headers {
-            return Err(broken((FailureKind::HeadTooLarge.into(), Seen::Perhaps)));
+            return Err(used.broken(FailureKind::HeadTooLarge, Seen::Perhaps));
+        }
+        let outcome = judgement::of_head(&parts);
+        match outcome {
+            Some(outcome) => used.heard(outcome),
+            None => used.head_came(),
         }
         patience.extend(until.end);
         let inflow = Inflow::new(stream, &parts.headers);
-        let body = Http2Body::new(used, inflow, upload, patience);
+        let body = Http2Body::new(used, outcome, inflow, upload, patience);
         let mut response = Response::new(body);
         *response.status_mut() = parts.status;
         *response.headers_mut() = parts.headers;
@@ -242,7 +267,11 @@ fn judge(error: h2::Error, lost: FailureKind) -> (Fault, Seen) {
     } else {
         FailureKind::Unsendable("a message that HTTP/2 does not take")
     };
-    let seen = if unseen { Seen::No } else { Seen::Perhaps };
+    let seen = match kind {
+        _ if unseen => Seen::No,
+        FailureKind::Reset if error.is_io() => Seen::Lost,
+        _ => Seen::Perhaps,
+    };
     (Fault::with(kind, error), seen)
 }
 

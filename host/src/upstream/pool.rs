@@ -1,16 +1,23 @@
 //! The idle connections and the counters of one endpoint. It refuses to know other endpoints and how connections
 //! are made.
 
+mod ticket;
+
 use std::cell::{Cell, RefCell};
-use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::breaker::{Passage, Refused};
+use super::care::Pass;
 use super::connection::Connection;
 use super::http2::Links;
-use super::settings::{Endpoint, Settings};
+use super::member::Member;
+use super::settings::Settings;
+use super::shared::{Outcome, Shared, Watch};
+pub(super) use ticket::Ticket;
 
 /// The counters of one endpoint in one worker, as they stood when they were read.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -32,10 +39,9 @@ pub struct EndpointStats {
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) settings: Arc<Settings>,
-    pub(super) host: String,
-    pub(super) port: u16,
-    /// The address, when the host is one.
-    pub(super) address: Option<SocketAddr>,
+    pub(super) member: Arc<Member>,
+    /// Who hears of exchanges; none where nobody wants to.
+    watcher: Option<Arc<Shared>>,
     /// `host:port`, for failures.
     pub(super) label: Arc<str>,
     #[expect(
@@ -46,6 +52,8 @@ pub(super) struct Slot {
     /// Connections that speak HTTP/2.
     pub(super) links: Links,
     swept_at: Cell<Instant>,
+    /// For the next ticket.
+    passage: Cell<Option<Passage>>,
     connects: Cell<u64>,
     reuses: Cell<u64>,
     failures: Cell<u64>,
@@ -62,24 +70,16 @@ pub(super) enum Check {
 }
 
 impl Slot {
-    pub(super) fn new(endpoint: &Endpoint, settings: Arc<Settings>, now: Instant) -> Rc<Self> {
-        let host = endpoint
-            .host
-            .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'));
-        let host = host.unwrap_or(&endpoint.host).to_owned();
+    pub(super) fn new(member: Arc<Member>, shared: &Arc<Shared>, now: Instant) -> Rc<Self> {
         Rc::new(Self {
-            address: host
-                .parse::<IpAddr>()
-                .ok()
-                .map(|ip| SocketAddr::new(ip, endpoint.port)),
-            host,
-            port: endpoint.port,
-            label: endpoint.to_string().into(),
-            settings,
+            label: Arc::clone(member.label()),
+            member,
+            watcher: (shared.watch() == Watch::On).then(|| Arc::clone(shared)),
+            settings: Arc::clone(shared.settings()),
             idle: RefCell::new(Vec::new()),
             links: Links::default(),
             swept_at: Cell::new(now),
+            passage: Cell::new(None),
             connects: Cell::new(0),
             reuses: Cell::new(0),
             failures: Cell::new(0),
@@ -94,6 +94,24 @@ impl Slot {
             failures: self.failures.get(),
             idle: self.idle.borrow().len() + self.links.idle(),
             in_flight: self.in_flight.get(),
+        }
+    }
+
+    /// Asks the breaker of the endpoint, if it has one, for the ticket that comes next.
+    ///
+    /// # Errors
+    /// [`Refused`] by the breaker.
+    pub(super) fn admit(&self) -> Result<(), Refused> {
+        if let Some(shared) = &self.watcher {
+            self.passage.set(Some(shared.care().admit(shared, &self.member)?));
+        }
+        Ok(())
+    }
+
+    /// There is no next ticket, after all.
+    pub(super) fn dismiss(&self) {
+        if let (Some(shared), Some(passage)) = (&self.watcher, self.passage.take()) {
+            shared.heard(&self.member, passage, Outcome::Abandoned, Duration::ZERO);
         }
     }
 
@@ -120,7 +138,7 @@ impl Slot {
                 Check::Thorough => connection.is_idle(),
             };
             if open {
-                self.reuses.set(self.reuses.get() + 1);
+                self.count_reuse();
                 return Some(Lease {
                     connection,
                     ticket: Ticket::new(self),
@@ -169,8 +187,7 @@ pub(super) enum Origin {
 impl Lease {
     /// The lease of a connection that was just made.
     pub(super) fn fresh(connection: Box<Connection>, ticket: Ticket) -> Self {
-        let slot = &ticket.0;
-        slot.connects.set(slot.connects.get() + 1);
+        ticket.slot().count_connect();
         Self {
             connection,
             ticket,
@@ -179,7 +196,23 @@ impl Lease {
     }
 
     pub(super) fn slot(&self) -> &Rc<Slot> {
-        &self.ticket.0
+        self.ticket.slot()
+    }
+
+    /// Reports how the exchange went, where somebody wants to know.
+    pub(super) fn heard(&mut self, outcome: Outcome) {
+        self.ticket.heard(outcome);
+    }
+
+    /// Closes a connection that turned out to be closed already: it says nothing of the endpoint, and another ticket
+    /// takes the place of this one.
+    pub(super) fn renew(mut self) {
+        self.ticket.hand_back();
+    }
+
+    /// Keeps the permission for the exchange to its end.
+    pub(super) fn hold(&mut self, pass: Pass) {
+        self.ticket.hold(pass);
     }
 
     /// The connection, and what counts it as in flight.
@@ -192,24 +225,7 @@ impl Lease {
         let Self {
             connection, ticket, ..
         } = self;
-        ticket.0.keep(connection);
-    }
-}
-
-/// Counts an exchange as in flight until it is dropped.
-#[derive(Debug)]
-pub(super) struct Ticket(Rc<Slot>);
-
-impl Ticket {
-    pub(super) fn new(slot: &Rc<Slot>) -> Self {
-        slot.in_flight.set(slot.in_flight.get() + 1);
-        Self(Rc::clone(slot))
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        self.0.in_flight.set(self.0.in_flight.get().saturating_sub(1));
+        ticket.slot().keep(connection);
     }
 }
 

@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
 
 use super::body::ResponseBody;
+use super::care::Pass;
 use super::failure::{BoxError, Failure};
 use super::http2::Http2Body;
+use super::shared::Outcome;
 use super::upgraded::Upgraded;
 
 /// The body of a response. `B` is the request body, which may still be on its way.
@@ -31,6 +34,18 @@ where
         match self {
             Self::Http1(body) => body.endpoint(),
             Self::Http2(body) => body.endpoint(),
+        }
+    }
+
+    /// Keeps the permission for the exchange as long as the upstream is at it, and tells it how the exchange goes: by
+    /// `status`, or as the body knows better.
+    pub(super) fn hold(&mut self, mut pass: Pass, status: StatusCode) {
+        match self {
+            Self::Http1(body) => {
+                pass.heard(Outcome::Answered(status));
+                body.hold(pass);
+            }
+            Self::Http2(body) => body.hold(pass),
         }
     }
 

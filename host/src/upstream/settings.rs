@@ -4,17 +4,29 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::balance::{Policy, SlowStart};
+use super::care::CareRules;
 use crate::tls::Client;
 
 /// The settings of one upstream. They do not change while a [`Cluster`](super::Cluster) lives.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// The upstream's name, for logs and metrics.
     pub name: Arc<str>,
-    /// The servers, used in turn.
-    pub endpoints: Vec<Endpoint>,
+    /// The servers.
+    pub endpoints: Vec<Entry>,
     /// What the servers speak.
     pub protocol: Protocol,
+    /// How endpoints are chosen.
+    pub policy: Policy,
+    /// How the load of endpoints that have just come grows.
+    pub slow_start: Option<SlowStart>,
+    /// When fewer than so many per cent of the endpoints are healthy, health is not looked at.
+    pub panic_percent: u32,
+    /// The gateway's own zone.
+    pub zone: Option<Arc<str>>,
+    /// What is looked after, and how.
+    pub care: CareRules,
     /// The time for one endpoint to resolve and connect.
     pub connect_timeout: Duration,
     /// The time between the last progress of the request (or an interim response) and the complete head of the
@@ -46,13 +58,64 @@ pub enum Protocol {
     Http2,
 }
 
-/// One server of an upstream.
+/// An endpoint as it is listed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Entry {
+    /// Where it is.
+    pub source: Source,
+    /// Its share of the exchanges, at least 1.
+    pub weight: u32,
+    /// The zone that it is in.
+    pub zone: Option<Arc<str>>,
+}
+
+impl From<Endpoint> for Entry {
+    fn from(endpoint: Endpoint) -> Self {
+        Self {
+            source: Source::Address(endpoint),
+            weight: 1,
+            zone: None,
+        }
+    }
+}
+
+/// Where an endpoint is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// A host and a port.
+    Address(Endpoint),
+    /// The name of SRV records (RFC 2782).
+    Srv(Arc<str>),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(endpoint) => endpoint.fmt(f),
+            Self::Srv(name) => f.write_str(name),
+        }
+    }
+}
+
+/// One server of an upstream.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Endpoint {
-    /// An IP address (an IPv6 one with or without brackets) or a name, which is resolved at every connect.
+    /// An IP address (an IPv6 one with or without brackets) or a name.
     pub host: String,
     /// The TCP port.
     pub port: u16,
+}
+
+impl Endpoint {
+    /// The host without the brackets of an IPv6 address.
+    #[must_use]
+    pub fn bare_host(&self) -> &str {
+        let inner = self
+            .host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'));
+        inner.unwrap_or(&self.host)
+    }
 }
 
 impl fmt::Display for Endpoint {

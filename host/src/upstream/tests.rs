@@ -1,9 +1,12 @@
 //! The client against scripted servers: raw bytes on one side, the public API on the other.
 
 mod backpressure;
+mod care;
 mod framing;
 mod pooling;
 mod script;
 mod timeouts;
 mod upgrades;
 mod uploads;
+
+pub(super) use script::settings;

@@ -235,6 +235,29 @@ async fn an_error_can_be_tried_again_elsewhere() {
 }
 
 #[tokio::test]
+async fn a_fallback_comes_before_on_error_and_its_answer_is_a_response() {
+    let main = Upstream::reset();
+    let gateway = traced(&main)
+        .upstream_with(
+            "fallen",
+            &[main.address()],
+            "fallback = { status = 203, body = 'later' }",
+        )
+        .toml(ENTRIES)
+        .toml("[[routes]]\nname = 'fallen'\npipeline = ['a']\nupstream = 'fallen'\n")
+        .start()
+        .await;
+    let (answer, lines) = exchange(&gateway, &get(&["a on-error retry-on main"]), 1).await;
+    assert_eq!((answer.status, answer.text()), (203, "later"));
+    assert!(lines.contains(&"a on-response 203".to_owned()), "{lines:?}");
+    assert!(
+        !lines.iter().any(|line| line.starts_with("a on-error")),
+        "{lines:?}"
+    );
+    gateway.shutdown().await;
+}
+
+#[tokio::test]
 async fn tries_elsewhere_are_bounded() {
     let main = Upstream::reset();
     let gateway = abc(&main).await;

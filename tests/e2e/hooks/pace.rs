@@ -154,16 +154,44 @@ async fn tries_are_bounded_and_belong_to_the_request() {
         "b on-response set-retry 0 1",
         "c on-finish set-retry 0 1",
     ];
-    let (_, lines) = exchange(&gateway, &get(&orders), 3).await;
-    let results: Vec<_> = lines.iter().filter(|line| line.contains("set-retry")).collect();
+    let (_, called) = exchange(&gateway, &get(&orders), 3).await;
+    // What a hook did is said after it was called.
+    let results = eventually("three results", async || {
+        let results: Vec<_> = lines(&gateway)
+            .into_iter()
+            .filter(|line| line.contains("set-retry"))
+            .collect();
+        (results.len() == orders.len()).then_some(results)
+    });
     assert_eq!(
-        results,
+        results.await,
         [
             "a on-request set-retry=limit",
             "b on-response set-retry=wrong-phase",
             "c on-finish set-retry=wrong-phase",
         ]
     );
-    assert_eq!(hooks(&lines).len(), 12, "{lines:?}");
+    assert_eq!(hooks(&called).len(), 12, "{called:?}");
+    gateway.shutdown().await;
+}
+
+#[tokio::test]
+async fn tries_that_a_hook_asks_for_are_those_of_the_budget() {
+    let main = Upstream::reset();
+    let gateway = traced(&main)
+        .upstream_with(
+            "poor",
+            &[main.address()],
+            "retry-budget = { percent = 0, min-per-second = 0 }",
+        )
+        .toml(ENTRIES)
+        .toml("[[routes]]\nname = 'poor'\npipeline = ['a']\nupstream = 'poor'\n")
+        .start()
+        .await;
+    let answer = gateway.send(&get(&["a on-request set-retry 0 5"])).await;
+    assert_eq!(answer.problem(), "upstream-reset");
+    assert_eq!(main.requests().len(), 1);
+    let refused = "portcullis_upstream_retry_budget_exhausted_total{upstream=\"poor\"}";
+    assert_eq!(gateway.metric(refused).await, Some(1.0));
     gateway.shutdown().await;
 }

@@ -1,5 +1,6 @@
 //! TLS to upstreams: who is believed, by which name, and what goes wrong.
 
+use portcullis_tests::dns::NameServer;
 use portcullis_tests::patience::eventually;
 use portcullis_tests::tls::{Authority, Front, Leaf, TLS12, TLS13};
 use portcullis_tests::upstream::Step;
@@ -250,4 +251,47 @@ async fn a_new_authority_is_believed_without_a_restart() {
     })
     .await;
     gateway.shutdown().await;
+}
+
+#[tokio::test]
+async fn health_checks_speak_tls_by_the_name_of_the_endpoint() {
+    let (authority, other) = (Authority::new("test"), Authority::new("other"));
+    let upstream = Upstream::echo();
+    let front = Front::before(upstream.address(), &authority.sign(&["orders.example"])).start();
+    let dns = NameServer::start();
+    dns.set_addresses("orders.example", 60, &["127.0.0.1".parse().unwrap()]);
+    let port = front.address().port();
+    for protocol in ["http", "tcp"] {
+        for (ca, result, state) in [
+            (&authority, "passed", "available"),
+            (&other, "failed", "unavailable"),
+        ] {
+            let gateway = Gateway::new()
+                .workers(1)
+                .gateway(&format!("dns = {{ servers = ['{}'] }}", dns.address()))
+                .file("ca.pem", ca.pem())
+                .toml(&format!(
+                    "[upstreams.up]\nendpoints = ['orders.example:{port}']\ntls = {{ {CA} }}\n\
+                     health-check = {{ protocol = '{protocol}', interval = '20ms' }}\n{ALL}"
+                ))
+                .start()
+                .await;
+            let series = format!(
+                "portcullis_upstream_health_checks_total{{upstream=\"up\",endpoint=\"127.0.0.1:{port}\",result=\"{result}\"}}"
+            );
+            eventually("a check", async || {
+                (gateway.metric(&series).await >= Some(1.0)).then_some(())
+            })
+            .await;
+            gateway
+                .wait_for(|status| status["upstreams"][0]["endpoints"][0]["state"] == state)
+                .await;
+            let answer = gateway.get("/").await;
+            assert_eq!(answer.status, if result == "passed" { 200 } else { 503 });
+            gateway.shutdown().await;
+        }
+    }
+    let seen = front.seen();
+    let mut whole = seen.iter().filter(|seen| seen.error.is_empty());
+    assert!(whole.all(|seen| seen.name.as_deref() == Some("orders.example")));
 }

@@ -121,8 +121,13 @@ impl Server {
     /// # Panics
     /// When none comes.
     pub async fn accept(&mut self) -> Exchange {
-        let stream = timeout(PATIENCE, self.streams.recv()).await;
+        let stream = timeout(PATIENCE, self.next()).await;
         stream.expect("a stream").expect("a server that runs")
+    }
+
+    /// The next stream, however long that takes; none when the server has ended.
+    pub async fn next(&mut self) -> Option<Exchange> {
+        self.streams.recv().await
     }
 }
 

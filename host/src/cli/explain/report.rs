@@ -270,7 +270,11 @@ fn target(config: &Config, route: usize, components: &mut Components) -> Option<
             Some(TargetReport::Upstream {
                 name: upstream.name.to_string(),
                 origin: upstream.origin.to_string(),
-                endpoints: upstream.endpoints.iter().map(ToString::to_string).collect(),
+                endpoints: upstream
+                    .endpoints
+                    .iter()
+                    .map(|listed| listed.source.to_string())
+                    .collect(),
             })
         }
         Target::Responder(entry) => Some(TargetReport::Responder(

@@ -28,6 +28,8 @@ pub(super) fn read(mut reader: Reader<'_>, plugins: &Names<'_>) -> Gateway {
         cache_dir: reader.path("cache-dir"),
         admin: admin(&mut reader, scope),
         workers: reader.optional_number("workers", 1..=1024),
+        dns: super::dns::read(reader.section("dns")),
+        zone: super::upstream::zone(&mut reader),
         shutdown_timeout: reader.time("shutdown-timeout", shutdown, Duration::from_secs(30)),
         log: log(reader.section("log")),
         access_log: access_log(reader.section("access-log")),

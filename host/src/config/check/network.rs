@@ -60,6 +60,15 @@ pub(super) fn endpoint(text: &str) -> Result<Endpoint, &'static str> {
     Ok(Endpoint { host, port })
 }
 
+/// The name of SRV records, lower case.
+pub(super) fn service(text: &str) -> Result<String, &'static str> {
+    if is_host(text) && text.contains('.') {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err("write a name such as `_http._tcp.orders.example`")
+    }
+}
+
 /// A host name with the letters that DNS names and IPv4 addresses have, `_` included, since it is in use.
 fn is_host(host: &str) -> bool {
     let label = |label: &str| {

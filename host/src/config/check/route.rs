@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::super::model::{Listener, Route, Target};
+use super::super::model::{Listener, Mirror, Route, Target};
 use super::super::names::{Names, check_name, taken};
 use super::super::origin::Origin;
 use super::super::reader::{Reader, is_text};
@@ -13,6 +13,7 @@ use super::super::scope::{Node, Scope};
 use super::super::secret::quoted;
 use super::entry::Place;
 use super::pipeline::{MAX_STAGES, Pipelines, count};
+use super::upstream::recourse;
 use super::{rule, upgrade};
 use crate::clock::give_way;
 
@@ -84,6 +85,8 @@ impl<'a> References<'a> {
         let timeout = reader.optional_time("timeout", timeout);
         let max_body = reader.optional_size("max-body", 0..=u64::MAX);
         let upgrades = upgrade::read(reader);
+        let retries = recourse::retries(reader);
+        let mirror = self.mirror(reader.section("mirror"));
         let origin = scope.origin(reader.at());
         Some(Route {
             name: name.into(),
@@ -92,10 +95,30 @@ impl<'a> References<'a> {
             pipeline,
             inherit,
             target: target?,
+            retries,
+            mirror,
             timeout,
             max_body,
             upgrades,
             origin,
+        })
+    }
+
+    fn mirror(&self, mut reader: Reader<'_>) -> Option<Mirror> {
+        let scope = reader.scope();
+        let text = reader.required_text("upstream", "the name of the upstream that gets the copies");
+        let upstream = text.and_then(|text| self.upstreams.find(scope, &text));
+        let (percent, max_body) = (
+            reader.number("percent", 0..=100, 100),
+            reader.size("max-body", 0..=16 << 20, 64 << 10),
+        );
+        let max_concurrent = reader.number("max-concurrent", 1..=10_000, 64);
+        reader.finish();
+        Some(Mirror {
+            upstream: upstream?,
+            percent,
+            max_body,
+            max_concurrent,
         })
     }
 

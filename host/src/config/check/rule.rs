@@ -79,7 +79,7 @@ fn methods(reader: &mut Reader<'_>) -> Vec<Method> {
 }
 
 /// A method (RFC 9110 section 9.1: case-sensitive; those in use are upper case).
-fn method(text: &str) -> Result<Method, String> {
+pub(super) fn method(text: &str) -> Result<Method, String> {
     if text.bytes().any(|byte| byte.is_ascii_lowercase()) {
         return Err(format!(
             "methods are case-sensitive: did you mean `{}`?",

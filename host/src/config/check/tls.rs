@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::model::{Endpoint, ListenerTls, UpstreamProtocol};
+use super::super::model::{Endpoint, Listed, ListenerTls, Source, UpstreamProtocol};
 use super::super::reader::Reader;
 use super::super::scope::Scope;
 use super::super::secret::{Provenance, Text};
@@ -62,7 +62,7 @@ pub(super) fn listener(mut reader: Reader<'_>, protocols: &[&[u8]]) -> Option<Li
 /// TLS of an upstream with these endpoints, which speak `protocol`, if the table is there.
 pub(super) fn upstream(
     mut reader: Reader<'_>,
-    endpoints: &[Endpoint],
+    endpoints: &[Listed],
     protocol: UpstreamProtocol,
 ) -> Option<Arc<Client>> {
     let scope = reader.scope();
@@ -126,12 +126,21 @@ pub(super) fn upstream(
             return None;
         }
     };
-    if let Some(endpoint) = endpoints.iter().find(|e| client.name_of(&e.host).is_err()) {
+    let unnamed = |endpoint: &&Endpoint| client.name_of(&endpoint.host).is_err();
+    if let Some(endpoint) = endpoints.iter().filter_map(listed).find(unnamed) {
         let message = format!("no certificate can be for the endpoint `{endpoint}`");
         scope.error_with_help(&at, message, "say by `sni` which name its certificate has");
         return None;
     }
     Some(Arc::new(client))
+}
+
+/// The host and port of an endpoint; the hosts of SRV records are not known yet.
+fn listed(endpoint: &Listed) -> Option<&Endpoint> {
+    match &endpoint.source {
+        Source::Address(endpoint) => Some(endpoint),
+        Source::Srv(_) => None,
+    }
 }
 
 /// `certificates`: at least one.

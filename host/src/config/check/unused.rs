@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::super::model::{Element, Target};
+use super::super::model::{Element, Fallback, Target};
 use super::super::names::{Name, Names};
 use super::super::secret::quoted;
 use super::Checked;
@@ -73,6 +73,13 @@ impl<'c> Used<'c> {
                 Target::Upstream(upstream) => used.upstreams.insert(upstream),
                 Target::Responder(plugin) => used.plugins.insert(plugin),
             };
+            used.upstreams
+                .extend(route.mirror.as_ref().map(|mirror| mirror.upstream));
+        }
+        for upstream in &checked.upstreams {
+            if let Some(Fallback::Upstream(other)) = upstream.recourse.fallback {
+                used.upstreams.insert(other);
+            }
         }
         let entries = used
             .plugins

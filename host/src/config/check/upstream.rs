@@ -2,18 +2,28 @@
 //!
 //! It refuses to resolve or connect to an endpoint.
 
+mod balance;
+mod care;
+pub(super) mod recourse;
+
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::model::{Endpoint, Upstream};
-use super::super::reader::{Named, Reader};
+use toml::de::DeValue;
+
+use super::super::model::{Listed, Source, Upstream};
+use super::super::names::Names;
+use super::super::reader::{Named, Reader, is_text};
+use super::super::scope::{Node, Scope};
+use super::super::secret::quoted;
 use super::{http2, network, tls};
 
 /// Most endpoints of one upstream.
 const MAX_ENDPOINTS: usize = 1024;
 
 /// One upstream.
-pub(super) fn read(Named { name, mut reader }: Named<'_>) -> Upstream {
+pub(super) fn read(Named { name, mut reader }: Named<'_>, upstreams: &Names<'_>) -> Upstream {
     let second = Duration::from_secs(1);
     let times = || Duration::from_millis(1)..=24 * 3600 * second;
     let endpoints = endpoints(&mut reader);
@@ -23,46 +33,98 @@ pub(super) fn read(Named { name, mut reader }: Named<'_>) -> Upstream {
         tls: tls::upstream(reader.section("tls"), &endpoints, protocol),
         endpoints,
         protocol,
+        balance: balance::read(&mut reader),
         connect_timeout: reader.time("connect-timeout", times(), 5 * second),
         first_byte_timeout: reader.time("first-byte-timeout", times(), 60 * second),
         idle_timeout: reader.time("idle-timeout", times(), 60 * second),
         max_idle: reader.number("max-idle", 0..=100_000, 128),
         max_idle_time: reader.time("max-idle-time", times(), 60 * second),
         max_header_bytes: reader.length("max-header-bytes", 256..=16 << 20, 64 << 10),
+        recourse: recourse::read(&mut reader, upstreams),
+        care: care::read(&mut reader, protocol),
         origin: reader.scope().origin(reader.at()),
     };
     reader.finish();
     upstream
 }
 
-fn endpoints(reader: &mut Reader<'_>) -> Vec<Endpoint> {
+fn endpoints(reader: &mut Reader<'_>) -> Vec<Listed> {
     let scope = reader.scope();
     let help = "at least one server, for example `endpoints = [\"127.0.0.1:9001\"]`";
     reader.require("endpoints", help);
-    let texts = reader.texts("endpoints", help).unwrap_or_default();
-    if let Some(beyond) = texts.get(MAX_ENDPOINTS) {
+    let Some((at, _)) = reader.entry("endpoints") else {
+        return Vec::new();
+    };
+    let Some(list) = reader.list("endpoints") else {
+        return Vec::new();
+    };
+    if list.is_empty() {
+        scope.error_with_help(&at, "`endpoints` is empty", help);
+    }
+    if let Some(beyond) = list.get(MAX_ENDPOINTS) {
         scope.error(
-            beyond.at(),
+            &beyond.span(),
             format!("an upstream has at most {MAX_ENDPOINTS} endpoints"),
         );
     }
     let mut seen = HashSet::new();
     let mut endpoints = Vec::new();
-    for text in texts {
-        let Some(endpoint) = scope.parse(&text, "an endpoint", network::endpoint) else {
+    for (index, node) in list.iter().enumerate() {
+        let Some(listed) = endpoint(scope, index, node) else {
             continue;
         };
-        if !seen.insert(endpoint.clone()) {
-            scope.error(text.at(), format!("{} is listed twice", text.shown()));
+        if !seen.insert(listed.source.clone()) {
+            let shown = quoted(&listed.source.to_string());
+            scope.error(&node.span(), format!("{shown} is listed twice"));
         }
-        endpoints.push(endpoint);
+        endpoints.push(listed);
     }
     endpoints
 }
 
+/// One endpoint, as text or as a table.
+fn endpoint<'a>(scope: &'a Scope<'a>, index: usize, node: &'a Node<'a>) -> Option<Listed> {
+    let address = |text: &str| network::endpoint(text).map(Source::Address);
+    if is_text(node) || !matches!(node.get_ref(), DeValue::Table(_)) {
+        let text = scope.text("an element of `endpoints`", node)?;
+        return Some(Listed {
+            source: scope.parse(&text, "an endpoint", address)?,
+            weight: 1,
+            zone: None,
+        });
+    }
+    let mut reader = Reader::of(scope, node, node.span(), format!("endpoints[{index}]"));
+    if reader.has_any(&["address"]) == reader.has_any(&["srv"]) {
+        let help = "for example `address = \"127.0.0.1:9001\"` or `srv = \"_http._tcp.orders.example\"`";
+        scope.error_with_help(
+            reader.at(),
+            "an endpoint has either an `address` or an `srv`",
+            help,
+        );
+    }
+    let address = reader.parsed("address", "an endpoint", address);
+    let srv = reader.parsed("srv", "a name of SRV records", network::service);
+    let listed = (reader.number("weight", 1..=10_000, 1), zone(&mut reader));
+    reader.finish();
+    Some(Listed {
+        source: address.or(srv.map(Source::Srv))?,
+        weight: listed.0,
+        zone: listed.1,
+    })
+}
+
+/// `zone`.
+pub(super) fn zone(reader: &mut Reader<'_>) -> Option<Arc<str>> {
+    let zone = reader.parsed("zone", "a zone", |text| match text {
+        "" => Err("an empty zone is none: leave it out"),
+        text => Ok(text.to_owned()),
+    });
+    zone.map(Into::into)
+}
+
 #[cfg(test)]
 mod tests {
-    use crate::config::UpstreamProtocol;
+    use crate::config::model::{Endpoint, UpstreamProtocol};
     use crate::config::tests::{errors, parsed};
 
     use super::*;
@@ -73,9 +135,13 @@ mod tests {
             &parsed("[upstreams.a]\nendpoints = ['127.0.0.1:9001', 'localhost:9002']\n").upstreams[0];
         assert_eq!(
             upstream.endpoints[1],
-            Endpoint {
-                host: "localhost".to_owned(),
-                port: 9002
+            Listed {
+                source: Source::Address(Endpoint {
+                    host: "localhost".to_owned(),
+                    port: 9002
+                }),
+                weight: 1,
+                zone: None,
             }
         );
         assert_eq!(upstream.protocol, UpstreamProtocol::Http1);
@@ -146,6 +212,68 @@ mod tests {
         3 | endpoints = []
           | ^^^^^^^^^
           = help: at least one server, for example `endpoints = ["127.0.0.1:9001"]`
+        "#);
+    }
+
+    #[test]
+    fn an_endpoint_may_be_a_table() {
+        let text = "[upstreams.a]\nendpoints = ['a:1', { address = 'A:2', weight = 3, zone = 'z' }, { srv = '_http._tcp.A.example' }]\n";
+        let endpoints = &parsed(text).upstreams[0].endpoints;
+        let shown = |listed: &Listed| (listed.source.to_string(), listed.weight, listed.zone.clone());
+        assert_eq!(
+            endpoints.iter().map(shown).collect::<Vec<_>>(),
+            [
+                ("a:1".to_owned(), 1, None),
+                ("a:2".to_owned(), 3, Some("z".into())),
+                ("_http._tcp.a.example".to_owned(), 1, None),
+            ]
+        );
+    }
+
+    #[test]
+    fn tables_of_endpoints_are_checked() {
+        let text = "[upstreams.a]\nendpoints = [\n  { address = 'a:1', srv = '_http._tcp.a' },\n  { weight = 0 },\n  { srv = 'a b' },\n  { address = 'a:2', zone = '', wight = 1 },\n]\n";
+        insta::assert_snapshot!(errors(text), @r#"
+        error: an endpoint has either an `address` or an `srv`
+         --> gateway.toml:3:3
+          |
+        3 |   { address = 'a:1', srv = '_http._tcp.a' },
+          |   ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+          = help: for example `address = "127.0.0.1:9001"` or `srv = "_http._tcp.orders.example"`
+
+        error: an endpoint has either an `address` or an `srv`
+         --> gateway.toml:4:3
+          |
+        4 |   { weight = 0 },
+          |   ^^^^^^^^^^^^^^
+          = help: for example `address = "127.0.0.1:9001"` or `srv = "_http._tcp.orders.example"`
+
+        error: `weight` must be between 1 and 10000
+         --> gateway.toml:4:14
+          |
+        4 |   { weight = 0 },
+          |              ^
+
+        error: `a b` is not a name of SRV records
+         --> gateway.toml:5:11
+          |
+        5 |   { srv = 'a b' },
+          |           ^^^^^
+          = help: write a name such as `_http._tcp.orders.example`
+
+        error: `` is not a zone
+         --> gateway.toml:6:29
+          |
+        6 |   { address = 'a:2', zone = '', wight = 1 },
+          |                             ^^
+          = help: an empty zone is none: leave it out
+
+        error: unknown key `wight` in `endpoints[3]`
+         --> gateway.toml:6:33
+          |
+        6 |   { address = 'a:2', zone = '', wight = … },
+          |                                 ^^^^^
+          = help: did you mean `weight`? possible keys: address, srv, weight, zone
         "#);
     }
 }

@@ -62,6 +62,11 @@ fn kind(kind: &Kind) -> String {
         Kind::Number(least, most) => format!("number, {least} to {most}"),
         Kind::Flag => "`true`, `false`".to_owned(),
         Kind::Texts(_) => "list of texts".to_owned(),
+        Kind::TextsOr(..) => "list of texts or tables, see below".to_owned(),
+        Kind::ChoiceOr(words, _) => {
+            let words: Vec<_> = words.iter().map(|word| format!("`\"{word}\"`")).collect();
+            format!("{}, or a table, see below", words.join(", "))
+        }
         Kind::OneOrMore(_) => "text or list of texts".to_owned(),
         Kind::Table(_) => "table, see below".to_owned(),
         Kind::Named(_) => "tables by name".to_owned(),
@@ -71,6 +76,8 @@ fn kind(kind: &Kind) -> String {
         Kind::Fields => "tests by name".to_owned(),
         Kind::Members => "list of entries".to_owned(),
         Kind::Target => "text or entry".to_owned(),
+        Kind::UpstreamOr(_) => "text or table, see below".to_owned(),
+        Kind::ValuesByName => "texts by name".to_owned(),
         Kind::Free => "table".to_owned(),
     }
 }

@@ -66,7 +66,7 @@ fn property(key: &Key) -> Value {
         let example = match key.kind {
             Kind::Text(example) | Kind::OneOrMore(example) => Some(json!([example])),
             Kind::Pem(file) => Some(json!([{ "file": file }])),
-            Kind::Texts(example) => Some(json!([[example]])),
+            Kind::Texts(example) | Kind::TextsOr(example, _) => Some(json!([[example]])),
             _ => None,
         };
         schema.extend(example.map(|example| ("examples".to_owned(), example)));
@@ -83,6 +83,10 @@ fn kind(kind: &Kind) -> Value {
         Kind::Number(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
         Kind::Flag => json!({ "type": "boolean" }),
         Kind::Texts(_) => list("text"),
+        Kind::TextsOr(_, table) => json!({ "type": "array", "items": any_of(&["text", table]) }),
+        Kind::ChoiceOr(words, table) => {
+            json!({ "anyOf": [or_reference(&json!({ "enum": words })), definition(table)] })
+        }
         Kind::OneOrMore(_) => json!({ "anyOf": [definition("text"), list("text")] }),
         Kind::Table(name) => definition(name),
         Kind::Named(name) => by_name(&definition(name)),
@@ -100,6 +104,8 @@ fn kind(kind: &Kind) -> Value {
             "maxItems": 8,
         }),
         Kind::Target => any_of(&["text", "overrides"]),
+        Kind::UpstreamOr(table) => any_of(&["text", table]),
+        Kind::ValuesByName => json!({ "type": "object", "additionalProperties": definition("text") }),
         Kind::Free => json!({ "type": "object" }),
     }
 }

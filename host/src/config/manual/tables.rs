@@ -2,10 +2,13 @@
 //!
 //! It refuses to know how they are shown.
 
+mod balance;
+mod care;
 mod gateway;
 mod http2;
 mod listener;
 mod plugin;
+mod recourse;
 mod route;
 mod tls;
 mod upstream;
@@ -13,10 +16,13 @@ mod upstream;
 use super::Default::{Value, Words};
 use super::Kind::{Many, Named, Pipelines, Table as Of, Texts};
 use super::{Key, Table};
-use gateway::{ACCESS_LOG, GATEWAY, LOG};
+use balance::{BALANCE, ENDPOINT, SLOW_START, STICKY};
+use care::{BREAKER, HEALTH_CHECK, OUTLIER, UPSTREAM_LIMITS};
+use gateway::{ACCESS_LOG, DNS, GATEWAY, LOG};
 use http2::HTTP2;
 use listener::{LIMITS, LISTENER};
 use plugin::{ALLOW, ANY, BUDGET, OVERRIDES, PLUGIN};
+use recourse::{FALLBACK, HEDGE, MIRROR, RETRIES, RETRY_BUDGET};
 use route::{FIELD, MATCH, ROUTE};
 use tls::{CERTIFICATE, CLIENT_AUTH, LISTENER_TLS, UPSTREAM_TLS};
 use upstream::UPSTREAM;
@@ -48,6 +54,13 @@ pub(super) const TABLES: &[Table] = &[
         title: "[gateway.access-log]",
         text: "One line for each exchange. Without the table there is no access log; an empty table turns it on.",
         keys: &[ACCESS_LOG],
+    },
+    Table {
+        name: "dns",
+        title: "[gateway.dns]",
+        text: "How names of endpoints are resolved. A name with several addresses is several endpoints. A lookup that fails, or whose \
+               answer is empty, leaves what was known.",
+        keys: &[DNS],
     },
     Table {
         name: "plugin-defaults",
@@ -140,6 +153,13 @@ pub(super) const TABLES: &[Table] = &[
         keys: &[FIELD],
     },
     Table {
+        name: "mirror",
+        title: "[routes.mirror]",
+        text: "A second upstream that gets copies of requests, after the plugins and with the same fields and body. What it answers \
+               is dropped. A copy holds nothing up: one that cannot be sent is left out.",
+        keys: &[MIRROR],
+    },
+    Table {
         name: "upstream",
         title: "[upstreams.NAME]",
         text: "Servers that answer alike.",
@@ -151,6 +171,87 @@ pub(super) const TABLES: &[Table] = &[
         text: "TLS to the upstream; without the table it is in clear. An empty table is enough for a server with a certificate of \
                a public authority.",
         keys: &[UPSTREAM_TLS],
+    },
+    Table {
+        name: "health-check",
+        title: "[upstreams.NAME.health-check]",
+        text: "Each endpoint is asked, on a connection of its own each time, whether it works; one that does not is not used. An \
+               endpoint counts as healthy until its first check, which comes at once and decides alone. One process checks each \
+               endpoint once per interval, whatever its number of workers. See [health of upstreams](upstream-health.md).",
+        keys: &[HEALTH_CHECK],
+    },
+    Table {
+        name: "outlier",
+        title: "[upstreams.NAME.outlier]",
+        text: "An endpoint that fails so many exchanges in a row is not used for a while. Exchanges that the client gave up \
+               do not count. An empty table turns it on.",
+        keys: &[OUTLIER],
+    },
+    Table {
+        name: "breaker",
+        title: "[upstreams.NAME.breaker]",
+        text: "Lets nothing through for a while when too many exchanges fail or are slow, then so many trials, then everything \
+               again. What is not let through is answered with 503 `circuit-open`. An empty table turns it on.",
+        keys: &[BREAKER],
+    },
+    Table {
+        name: "upstream-limits",
+        title: "[upstreams.NAME.limits]",
+        text: "Bounds over all workers of the process. What is beyond them is answered with 503 `upstream-overloaded`.",
+        keys: &[UPSTREAM_LIMITS],
+    },
+    Table {
+        name: "endpoint",
+        title: "{ address = \"..\" } or { srv = \"..\" }",
+        text: "One of the `endpoints` of an upstream, where it needs more than an address.",
+        keys: &[ENDPOINT],
+    },
+    Table {
+        name: "balance",
+        title: "[upstreams.NAME.balance]",
+        text: "The long form of `balance`.",
+        keys: &[BALANCE],
+    },
+    Table {
+        name: "slow-start",
+        title: "[upstreams.NAME.slow-start]",
+        text: "The load of an endpoint that comes by a reload or by DNS, or is healthy again, grows for a while. It has no effect \
+               on `ring-hash` and `maglev`.",
+        keys: &[SLOW_START],
+    },
+    Table {
+        name: "sticky",
+        title: "[upstreams.NAME.sticky]",
+        text: "The first answer sets a cookie that stands for the endpoint; requests with it go there as long as the endpoint may \
+               be chosen. An empty table turns it on.",
+        keys: &[STICKY],
+    },
+    Table {
+        name: "retries",
+        title: "[upstreams.NAME.retries] or [routes.retries]",
+        text: "Further tries at the upstream, at another endpoint where there is one, as long as nothing of a response was passed on. \
+               Without the table there are none; an empty table turns them on. That of a route takes the place of that of its \
+               upstream. See [upstream failures](upstream-failures.md).",
+        keys: &[RETRIES],
+    },
+    Table {
+        name: "retry-budget",
+        title: "[upstreams.NAME.retry-budget]",
+        text: "How many further tries, hedges included, all requests to the upstream together may have.",
+        keys: &[RETRY_BUDGET],
+    },
+    Table {
+        name: "hedge",
+        title: "[upstreams.NAME.hedge]",
+        text: "A second try beside a first that takes long, at another endpoint where there is one, for requests with an idempotent \
+               method and without a body. The first good response counts, the other try is given up.",
+        keys: &[HEDGE],
+    },
+    Table {
+        name: "fallback",
+        title: "[upstreams.NAME.fallback]",
+        text: "The answer in place of an upstream that failed.",
+        keys: &[FALLBACK],
     },
 ];
 

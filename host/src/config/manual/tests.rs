@@ -23,6 +23,7 @@ const EVERY_TABLE: &[(&str, &str, Pairs)] = &[
     ("[gateway]", "gateway", &[]),
     ("[gateway.log]", "log", &[]),
     ("[gateway.access-log]", "access-log", &[]),
+    ("[gateway.dns]", "dns", &[]),
     ("[gateway.plugin-defaults]", "plugin-defaults", &[]),
     (
         "[listeners.listener]",
@@ -68,11 +69,38 @@ const EVERY_TABLE: &[(&str, &str, Pairs)] = &[
         ],
     ),
     (
+        "[upstreams.upstream.slow-start]",
+        "slow-start",
+        &[("window", "'30s'")],
+    ),
+    ("[upstreams.upstream.sticky]", "sticky", &[]),
+    ("[upstreams.upstream.health-check]", "health-check", &[]),
+    ("[upstreams.upstream.outlier]", "outlier", &[]),
+    ("[upstreams.upstream.breaker]", "breaker", &[]),
+    ("[upstreams.upstream.retries]", "retries", &[]),
+    ("[upstreams.upstream.retry-budget]", "retry-budget", &[]),
+    ("[upstreams.upstream.hedge]", "hedge", &[("after", "'50ms'")]),
+    ("[upstreams.upstream.fallback]", "fallback", &[]),
+    ("[upstreams.other]", "", &[]),
+    // Not beside `protocol`: over HTTP/2 connections are not limited.
+    (
+        "[upstreams.other.limits]",
+        "upstream-limits",
+        &[("connections", "1")],
+    ),
+    ("[upstreams.other.balance]", "balance", &[("policy", "'maglev'")]),
+    (
+        "[[upstreams.other.endpoints]]",
+        "endpoint",
+        &[("address", "'127.0.0.1:9001'")],
+    ),
+    (
         "[[routes]]",
         "route",
         &[("name", "'route'"), ("upstream", "'upstream'")],
     ),
     ("[routes.match]", "match", &[]),
+    ("[routes.mirror]", "mirror", &[("upstream", "'upstream'")]),
     ("[routes.match.headers.x-a]", "field", &[("present", "true")]),
     ("[[routes.pipeline]]", "overrides", &[("plugin", "'plugin'")]),
     (
@@ -93,6 +121,7 @@ const PATHS: &[(&str, &str)] = &[
     ("gateway", "gateway"),
     ("gateway.log", "log"),
     ("gateway.access-log", "access-log"),
+    ("gateway.dns", "dns"),
     ("gateway.plugin-defaults", "plugin-defaults"),
     ("listeners.listener", "listener"),
     ("listeners.listener.limits", "limits"),
@@ -111,10 +140,37 @@ const PATHS: &[(&str, &str)] = &[
     ("plugins.plugin.allow", "allow"),
     ("upstreams.upstream", "upstream"),
     ("upstreams.upstream.tls", "upstream-tls"),
+    ("upstreams.upstream.slow-start", "slow-start"),
+    ("upstreams.upstream.sticky", "sticky"),
+    ("upstreams.upstream.health-check", "health-check"),
+    ("upstreams.upstream.outlier", "outlier"),
+    ("upstreams.upstream.breaker", "breaker"),
+    ("upstreams.upstream.limits", "upstream-limits"),
+    ("upstreams.other.health-check", "health-check"),
+    ("upstreams.other.outlier", "outlier"),
+    ("upstreams.other.breaker", "breaker"),
+    ("upstreams.other.limits", "upstream-limits"),
+    ("upstreams.other", "upstream"),
+    ("upstreams.other.tls", "upstream-tls"),
+    ("upstreams.other.balance", "balance"),
+    ("upstreams.other.slow-start", "slow-start"),
+    ("upstreams.other.sticky", "sticky"),
+    ("upstreams.other.retries", "retries"),
+    ("upstreams.other.retry-budget", "retry-budget"),
+    ("upstreams.other.hedge", "hedge"),
+    ("endpoints[0]", "endpoint"),
+    ("upstreams.upstream.retries", "retries"),
+    ("upstreams.upstream.retry-budget", "retry-budget"),
+    ("upstreams.upstream.hedge", "hedge"),
+    ("upstreams.upstream.fallback", "fallback"),
     ("routes[0]", "route"),
     ("routes[0].match", "match"),
+    ("routes[0].retries", "retries"),
+    ("routes[0].mirror", "mirror"),
     ("routes[1]", "route"),
     ("routes[1].match", "match"),
+    ("routes[1].retries", "retries"),
+    ("routes[1].mirror", "mirror"),
     ("x-a", "field"),
     ("pipeline[0]", "overrides"),
     ("pipeline[1]", "any"),
@@ -122,18 +178,26 @@ const PATHS: &[(&str, &str)] = &[
     ("upstream", "overrides"),
 ];
 
-/// That configuration, where the table of this kind has this key (and no other test of a field).
+/// What `key` takes the place of.
+fn replaces(key: &str, kind: &str, name: &str) -> bool {
+    name == key || kind == "field" || (key, name) == ("srv", "address")
+}
+
+/// That configuration, where the table of this kind has this key, and nothing that it takes the place of.
 fn with(table: &str, key: &str, value: &str) -> String {
     let mut text = String::new();
     for (heading, kind, needed) in EVERY_TABLE {
         text.push_str(&format!("{heading}\n"));
         for (name, value) in *needed {
-            if *kind != table || (*name != key && *kind != "field") {
+            if *kind != table || !replaces(key, kind, name) {
                 text.push_str(&format!("{name} = {value}\n"));
             }
         }
         if *kind == table {
             text.push_str(&format!("{key} = {value}\n"));
+        }
+        if *kind == table && key == "successes" {
+            text.push_str("trials = 1000\n");
         }
     }
     text
@@ -195,6 +259,9 @@ fn simple_keys() -> impl Iterator<Item = (&'static Table, &'static Key)> {
                 | Kind::Pipelines
                 | Kind::Fields
                 | Kind::Members
+                | Kind::UpstreamOr(_)
+                | Kind::ChoiceOr(..)
+                | Kind::ValuesByName
         )
     })
 }
@@ -208,7 +275,7 @@ fn right(kind: &Kind) -> Vec<String> {
         Kind::Time(least, most) | Kind::Size(least, most) => vec![format!("'{least}'"), format!("'{most}'")],
         Kind::Number(least, most) => vec![least.to_string(), most.to_string()],
         Kind::Flag => vec!["true".to_owned()],
-        Kind::Texts(example) => vec![format!("['{example}']")],
+        Kind::Texts(example) | Kind::TextsOr(example, _) => vec![format!("['{example}']")],
         Kind::OneOrMore(example) => vec![format!("'{example}'"), format!("['{example}']")],
         Kind::Target => vec![
             "'upstream'".to_owned(),

@@ -128,6 +128,10 @@ kinds! {
         "A plugin must see the upstream's body, and it cannot be decoded by its Content-Encoding.";
     NoEndpoint, "no-endpoint", SERVICE_UNAVAILABLE, Upstream, "No endpoint",
         "No endpoint of the upstream is healthy and has room.";
+    CircuitOpen, "circuit-open", SERVICE_UNAVAILABLE, Upstream, "Circuit open",
+        "The upstream failed so often that its circuit breaker lets nothing through for a while; it has seen nothing of the request.";
+    UpstreamOverloaded, "upstream-overloaded", SERVICE_UNAVAILABLE, Gateway, "Upstream overloaded",
+        "The upstream has as many requests or connections as its limits allow; it has seen nothing of the request.";
     UpstreamConnectTimeout, "upstream-connect-timeout", GATEWAY_TIMEOUT, Upstream, "Upstream connect timeout",
         "No connection to the upstream was made in time; it has seen nothing of the request.";
     UpstreamTimeout, "upstream-timeout", GATEWAY_TIMEOUT, Upstream, "Upstream timeout",

@@ -10,20 +10,25 @@ use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use h2::Reason;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use tokio::task::AbortHandle;
 
 use super::link::Use;
 use super::patience::Patience;
-use super::{is_over, judge};
+use super::{is_over, judge, judgement};
 use crate::mux::{Inflow, Outflow, OutflowError};
+use crate::upstream::care::Pass;
 use crate::upstream::failure::{BoxError, Failure, FailureKind, Fault, RetrySafety};
+use crate::upstream::shared::Outcome;
 use crate::upstream::trailers;
 
 /// The body of a response. Dropping it before its end resets the stream; the connection stays.
 #[derive(Debug)]
 pub struct Http2Body {
     endpoint: Arc<str>,
+    /// How the exchange went; none as long as the end has yet to say it.
+    outcome: Option<Outcome>,
     rest: Option<Rest>,
 }
 
@@ -50,13 +55,21 @@ struct Shared {
 }
 
 impl Http2Body {
-    pub(super) fn new<B>(used: Use, inflow: Inflow, upload: Option<Outflow<B>>, patience: Patience) -> Self
+    /// `outcome` is what the head says of it, if it says that.
+    pub(super) fn new<B>(
+        used: Use,
+        outcome: Option<Outcome>,
+        inflow: Inflow,
+        upload: Option<Outflow<B>>,
+        patience: Patience,
+    ) -> Self
     where
         B: Body<Data = Bytes> + Unpin + 'static,
         B::Error: Into<BoxError>,
     {
         let mut body = Self {
             endpoint: Arc::clone(&used.slot().label),
+            outcome,
             rest: None,
         };
         let ended = inflow.is_end_stream();
@@ -68,7 +81,7 @@ impl Http2Body {
         };
         body.rest = Some(rest);
         if ended {
-            body.end();
+            body.end(None);
         }
         body
     }
@@ -78,21 +91,38 @@ impl Http2Body {
         &self.endpoint
     }
 
-    fn end(&mut self) {
-        if let Some(rest) = self.rest.take() {
+    /// Keeps the permission for the exchange as long as the upstream is at it, and tells it how the exchange goes.
+    pub(in crate::upstream) fn hold(&mut self, mut pass: Pass) {
+        match self.outcome {
+            Some(outcome) => pass.heard(outcome),
+            None => pass.head_came(),
+        }
+        if let Some(rest) = &mut self.rest {
+            rest.used.hold(pass);
+        }
+    }
+
+    fn end(&mut self, trailers: Option<&HeaderMap>) {
+        if let Some(mut rest) = self.rest.take() {
+            if self.outcome.is_none() {
+                let outcome = judgement::of_end(trailers);
+                self.outcome = Some(outcome);
+                rest.used.heard(outcome);
+            }
             let timer = rest.patience.into_timer();
             rest.used.slot().links.keep_timer(timer);
         }
     }
 
     fn fail(&mut self, fault: Fault) -> Failure {
-        let endpoint = self.rest.take().map(|rest| {
+        let endpoint = self.rest.take().map(|mut rest| {
+            rest.used.heard(Outcome::Failed(fault.kind));
             let slot = rest.used.slot();
             if fault.kind.is_upstreams() {
                 slot.count_failure();
             }
             if fault.kind == FailureKind::IdleTimeout {
-                rest.used.suspect();
+                rest.used.spoil();
             }
             slot.label.clone()
         });
@@ -183,12 +213,12 @@ impl Body for Http2Body {
         Poll::Ready(match ready!(rest.poll_frame(cx)) {
             Ok(Some(frame)) => {
                 if frame.is_trailers() || rest.inflow.is_end_stream() {
-                    this.end();
+                    this.end(frame.trailers_ref());
                 }
                 Some(Ok(trailers::cleaned(frame)))
             }
             Ok(None) => {
-                this.end();
+                this.end(None);
                 None
             }
             Err(fault) => Some(Err(this.fail(fault))),

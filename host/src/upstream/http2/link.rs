@@ -11,10 +11,12 @@ use http::Request;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use crate::upstream::care::Pass;
 use crate::upstream::connect;
 use crate::upstream::failure::{FailureKind, Fault};
 use crate::upstream::pool::{Origin, Slot, Ticket};
 use crate::upstream::settings::Settings;
+use crate::upstream::shared::Outcome;
 use crate::upstream::stream::Stream;
 use crate::upstream::timer::Timer;
 
@@ -50,9 +52,8 @@ struct Link {
 #[derive(Debug)]
 pub(super) struct Use {
     link: Rc<Link>,
-    slot: Rc<Slot>,
+    ticket: Ticket,
     origin: Origin,
-    _ticket: Ticket,
 }
 
 /// A place on a connection to the endpoint of `slot`: one that is open and has room, or a new one.
@@ -60,24 +61,24 @@ pub(super) struct Use {
 /// # Errors
 /// `Resolve`, `Connect`, `Tls`, `ConnectTimeout`, or `Deadline` if that came first.
 pub(super) async fn take(slot: &Rc<Slot>, deadline: Option<Instant>) -> Result<Use, Fault> {
-    let ticket = Ticket::new(slot);
+    let mut ticket = Ticket::new(slot);
     if let Some(link) = slot.links.with_room() {
-        slot.count_reuse();
-        return Ok(Use::new(link, slot, Origin::Kept, ticket));
+        return Ok(Use::kept(link, ticket));
     }
-    connect::within(slot, deadline, async {
+    let link = connect::within(&mut ticket, deadline, async {
         let _opening = slot.links.opening.lock().await;
         if let Some(link) = slot.links.with_room() {
-            slot.count_reuse();
-            return Ok(Use::new(link, slot, Origin::Kept, ticket));
+            return Ok((link, Origin::Kept));
         }
         let stream = connect::stream(slot).await?;
         let link = Link::open(stream, &slot.settings).await?;
-        slot.count_connect();
         slot.links.open.borrow_mut().push(Rc::clone(&link));
-        Ok(Use::new(link, slot, Origin::Fresh, ticket))
+        Ok((link, Origin::Fresh))
+    });
+    Ok(match link.await? {
+        (link, Origin::Kept) => Use::kept(link, ticket),
+        (link, Origin::Fresh) => Use::fresh(link, ticket),
     })
-    .await
 }
 
 impl Links {
@@ -94,6 +95,18 @@ impl Links {
             let old = unused && now.saturating_duration_since(link.idle_since.get()) >= keep;
             !link.over.get() && !old
         });
+    }
+
+    /// Drops what nobody uses beyond so many connections.
+    fn trim(&self, max_idle: usize) {
+        let mut beyond = self.idle().saturating_sub(max_idle);
+        if beyond > 0 {
+            self.open.borrow_mut().retain(|link| {
+                let drops = beyond > 0 && link.in_use.get() == 0;
+                beyond -= usize::from(drops);
+                !drops
+            });
+        }
     }
 
     /// Connections that are open and take requests.
@@ -151,18 +164,23 @@ impl Link {
 }
 
 impl Use {
-    fn new(link: Rc<Link>, slot: &Rc<Slot>, origin: Origin, ticket: Ticket) -> Self {
+    fn kept(link: Rc<Link>, ticket: Ticket) -> Self {
+        ticket.slot().count_reuse();
+        Self::new(link, ticket, Origin::Kept)
+    }
+
+    fn fresh(link: Rc<Link>, ticket: Ticket) -> Self {
+        ticket.slot().count_connect();
+        Self::new(link, ticket, Origin::Fresh)
+    }
+
+    fn new(link: Rc<Link>, ticket: Ticket, origin: Origin) -> Self {
         link.in_use.set(link.in_use.get() + 1);
-        Self {
-            link,
-            slot: Rc::clone(slot),
-            origin,
-            _ticket: ticket,
-        }
+        Self { link, ticket, origin }
     }
 
     pub(super) fn slot(&self) -> &Rc<Slot> {
-        &self.slot
+        self.ticket.slot()
     }
 
     pub(super) fn origin(&self) -> Origin {
@@ -178,13 +196,28 @@ impl Use {
         self.link.send.clone().send_request(request, ends)
     }
 
-    /// The connection is good for no further requests: it is closed, or about to be.
-    pub(super) fn spoil(&self) {
-        self.link.over.set(true);
+    /// Reports how the exchange went, where somebody wants to know.
+    pub(super) fn heard(&mut self, outcome: Outcome) {
+        self.ticket.heard(outcome);
     }
 
-    /// The same for one that may be dead.
-    pub(super) fn suspect(&self) {
+    /// The head of an answer came, and its end will say how the exchange went.
+    pub(super) fn head_came(&mut self) {
+        self.ticket.head_came();
+    }
+
+    /// Keeps the permission for the exchange to its end.
+    pub(super) fn hold(&mut self, pass: Pass) {
+        self.ticket.hold(pass);
+    }
+
+    /// Gives up a stream that says nothing of the endpoint: another ticket takes the place of this one.
+    pub(super) fn renew(mut self) {
+        self.ticket.hand_back();
+    }
+
+    /// The connection takes no further requests: it is closed, is about to be, or may be dead.
+    pub(super) fn spoil(&self) {
         self.link.over.set(true);
     }
 }
@@ -195,6 +228,8 @@ impl Drop for Use {
         self.link.in_use.set(left);
         if left == 0 {
             self.link.idle_since.set(Instant::now());
+            let slot = self.slot();
+            slot.links.trim(slot.settings.max_idle);
         }
     }
 }

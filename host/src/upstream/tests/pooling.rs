@@ -8,7 +8,7 @@ use http::{HeaderMap, Method};
 use http_body_util::{BodyExt, Full};
 use tokio::time::Instant;
 
-use super::super::{Endpoint, EndpointStats, FailureKind, RequestHead, RetrySafety};
+use super::super::{Aim, Endpoint, EndpointStats, FailureKind, RequestHead, RetrySafety};
 use super::script::{Server, closed_port, cluster, get, get_text, memory, send, settings, stats};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -238,24 +238,21 @@ async fn endpoints_take_turns_and_one_that_is_down_is_passed_over() {
     };
     let first = async {
         let mut wire = servers[0].accept().await;
-        for _ in 0..2 {
+        for _ in 0..3 {
             wire.answer(OK).await;
         }
     };
-    // The turns of the closed port go to the endpoint after it, each on a connection that is opened for it.
+    // The turns of the closed port go to the endpoint after it, on the connection that it has.
     let second = async {
-        let mut wires = vec![servers[1].accept().await];
-        wires[0].answer(OK).await;
-        wires[0].answer(OK).await;
-        wires.push(servers[1].accept().await);
-        wires[1].answer(OK).await;
-        wires[1].answer(OK).await;
-        wires
+        let mut wire = servers[1].accept().await;
+        for _ in 0..3 {
+            wire.answer(OK).await;
+        }
     };
     tokio::join!(client, first, second);
-    let stats: Vec<EndpointStats> = cluster.stats().map(|(_, stats)| stats).collect();
-    assert_eq!(stats.iter().map(|s| s.connects).collect::<Vec<_>>(), [1, 0, 2]);
-    assert_eq!(stats.iter().map(|s| s.failures).collect::<Vec<_>>(), [0, 2, 0]);
+    let stats: Vec<EndpointStats> = cluster.stats().into_iter().map(|(_, stats)| stats).collect();
+    assert_eq!(stats.iter().map(|s| s.connects).collect::<Vec<_>>(), [1, 0, 1]);
+    assert_eq!(stats.iter().map(|s| s.failures).collect::<Vec<_>>(), [0, 3, 0]);
 }
 
 #[tokio::test]
@@ -282,25 +279,38 @@ async fn no_endpoint_and_no_connection_are_told_apart() {
         Some(format!("127.0.0.1:{port}").as_str())
     );
     assert!(std::error::Error::source(&failure).is_some());
-    assert_eq!(refused.stats().map(|(_, stats)| stats.failures).sum::<u64>(), 2);
+    assert_eq!(
+        refused
+            .stats()
+            .into_iter()
+            .map(|(_, stats)| stats.failures)
+            .sum::<u64>(),
+        2
+    );
 }
 
 #[tokio::test]
 async fn names_are_resolved_and_brackets_are_not_part_of_an_address() {
     let server = Server::start().await;
     let mut named = settings(&[]);
-    named.endpoints = vec![Endpoint {
-        host: "localhost".to_owned(),
-        port: server.port,
-    }];
+    named.endpoints = vec![
+        Endpoint {
+            host: "localhost".to_owned(),
+            port: server.port,
+        }
+        .into(),
+    ];
     let named = cluster(named);
     let (result, _) = tokio::join!(get_text(&named), async { server.accept().await.answer(OK).await });
     assert_eq!(result.unwrap(), "ok");
     let mut unknown = settings(&[]);
-    unknown.endpoints = vec![Endpoint {
-        host: "no such name".to_owned(),
-        port: 1,
-    }];
+    unknown.endpoints = vec![
+        Endpoint {
+            host: "no such name".to_owned(),
+            port: 1,
+        }
+        .into(),
+    ];
     let failure = get(&cluster(unknown)).await.err().unwrap();
     assert_eq!(
         (failure.kind, failure.retry),
@@ -379,7 +389,7 @@ async fn what_cannot_be_written_is_not_sent() {
         };
         let body = http_body_util::Empty::<Bytes>::new();
         let failure = cluster
-            .send(head, body, Some(Instant::now()))
+            .send(head, body, Some(Instant::now()), Aim::default())
             .await
             .err()
             .unwrap();

@@ -15,11 +15,12 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
+use super::super::care::CareRules;
 use super::super::failure::BoxError;
-use super::super::{Cluster, Endpoint, Failure, Reply, RequestHead, Settings};
+use super::super::{Aim, Cluster, Endpoint, Failure, Policy, Protocol, Reply, RequestHead, Settings, Shared};
 
 /// Settings of the tests; a minute for everything, so that only a test of that time meets it.
-pub(super) fn settings(ports: &[u16]) -> Settings {
+pub(in super::super) fn settings(ports: &[u16]) -> Settings {
     Settings {
         name: "test".into(),
         endpoints: ports
@@ -28,8 +29,14 @@ pub(super) fn settings(ports: &[u16]) -> Settings {
                 host: "127.0.0.1".to_owned(),
                 port,
             })
+            .map(Into::into)
             .collect(),
-        protocol: crate::upstream::Protocol::Http1,
+        protocol: Protocol::Http1,
+        policy: Policy::RoundRobin,
+        slow_start: None,
+        panic_percent: 0,
+        zone: None,
+        care: CareRules::default(),
         connect_timeout: Duration::from_secs(60),
         first_byte_timeout: Duration::from_secs(60),
         idle_timeout: Duration::from_secs(60),
@@ -42,7 +49,7 @@ pub(super) fn settings(ports: &[u16]) -> Settings {
 }
 
 pub(super) fn cluster(settings: Settings) -> Rc<Cluster> {
-    Cluster::new(Arc::new(settings))
+    Cluster::new(Shared::new(Arc::new(settings), None))
 }
 
 /// A listener on a free port.
@@ -202,7 +209,7 @@ where
         upgrade: None,
         via: None,
     };
-    cluster.send(head, body, None).await
+    cluster.send(head, body, None, Aim::default()).await
 }
 
 pub(super) async fn get(cluster: &Rc<Cluster>) -> Result<Response<Reply<Empty<Bytes>>>, Failure> {
@@ -235,5 +242,5 @@ pub(super) async fn get_text(cluster: &Rc<Cluster>) -> Result<String, Failure> {
 
 /// The counters of the first endpoint.
 pub(super) fn stats(cluster: &Cluster) -> super::super::EndpointStats {
-    cluster.stats().next().unwrap().1
+    cluster.stats()[0].1
 }

@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Empty};
 use tokio::io::DuplexStream;
 use tokio::time::{Instant, sleep};
 
-use super::super::{Cluster, Failure, FailureKind, Reply, RequestHead, RetrySafety, Settings, Until};
+use super::super::{Aim, Cluster, Failure, FailureKind, Reply, RequestHead, RetrySafety, Settings, Until};
 use super::script::{Wire, cluster, data, drain, feed, get, get_text, memory, send, settings, stats};
 
 fn seconds(count: u64) -> Duration {
@@ -42,7 +42,9 @@ async fn get_by(
         upgrade: None,
         via: None,
     };
-    cluster.send(head, Empty::new(), Some(deadline)).await
+    cluster
+        .send(head, Empty::new(), Some(deadline), Aim::default())
+        .await
 }
 
 #[tokio::test(start_paused = true)]
@@ -387,5 +389,5 @@ async fn within(
         end,
         head: Some(Instant::now() + time),
     };
-    cluster.send(head, Empty::new(), until).await
+    cluster.send(head, Empty::new(), until, Aim::default()).await
 }

@@ -8,7 +8,7 @@ use http_body::Body as _;
 use http_body_util::Empty;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::super::{Cluster, Failure, FailureKind, Reply, RequestHead};
+use super::super::{Aim, Cluster, Failure, FailureKind, Reply, RequestHead};
 use super::script::{drain, memory, settings, stats};
 
 const SWITCHING: &str = "HTTP/1.1 101 Go\r\nx-a: 1\r\nconnection: Upgrade\r\nupgrade: WebSocket\r\n\r\nahead";
@@ -22,7 +22,7 @@ async fn ask(cluster: &Rc<Cluster>) -> Result<Response<Reply<Empty<Bytes>>>, Fai
         upgrade: Some(&HeaderValue::from_static("x, websocket")),
         via: None,
     };
-    cluster.send(head, Empty::new(), None).await
+    cluster.send(head, Empty::new(), None, Aim::default()).await
 }
 
 #[tokio::test]

@@ -47,6 +47,18 @@ pub(super) const GATEWAY: &[Key] = &[
                is answered 508. `\"\"`: no `Via`, no such answer.",
     },
     Key {
+        name: "dns",
+        kind: Of("dns"),
+        default: Words("defaults"),
+        text: "How names of endpoints are resolved.",
+    },
+    Key {
+        name: "zone",
+        kind: Text("a"),
+        default: Words("none"),
+        text: "Where the gateway is. Endpoints of the same zone are preferred. See [load balancing](load-balancing.md).",
+    },
+    Key {
         name: "shutdown-timeout",
         kind: Time("0s", DAY),
         default: Value("\"30s\""),
@@ -99,5 +111,32 @@ pub(super) const ACCESS_LOG: &[Key] = &[
         kind: Text("-"),
         default: Value("\"-\""),
         text: "A file that is appended to, relative to this file; `-` is standard output.",
+    },
+];
+
+pub(super) const DNS: &[Key] = &[
+    Key {
+        name: "servers",
+        kind: Texts("10.0.0.53"),
+        default: Words("those of `/etc/resolv.conf`"),
+        text: "IP addresses, with a port where it is not 53; at most 8. `/etc/hosts` is looked at first in any case.",
+    },
+    Key {
+        name: "family",
+        kind: Choice(&["ipv4-first", "ipv6-first", "ipv4", "ipv6", "both"]),
+        default: Value("\"ipv4-first\""),
+        text: "Which addresses of a name are used. With `..-first`, those of the other family only when there are none.",
+    },
+    Key {
+        name: "min-ttl",
+        kind: Time("1s", DAY),
+        default: Value("\"1s\""),
+        text: "An answer counts at least so long, whatever its TTL.",
+    },
+    Key {
+        name: "max-ttl",
+        kind: Time("1s", DAY),
+        default: Value("\"5m\""),
+        text: "An answer counts at most so long, whatever its TTL.",
     },
 ];

@@ -69,6 +69,18 @@ pub(super) const ROUTE: &[Key] = &[
         default: Value("\"5m\""),
         text: "How long neither side may send anything after an upgrade.",
     },
+    Key {
+        name: "retries",
+        kind: Of("retries"),
+        default: Words("those of the upstream"),
+        text: "Further tries.",
+    },
+    Key {
+        name: "mirror",
+        kind: Of("mirror"),
+        default: Words("none"),
+        text: "A second upstream that gets copies of requests.",
+    },
 ];
 
 pub(super) const MATCH: &[Key] = &[
