@@ -3,6 +3,7 @@
 
 mod aside;
 mod candidate;
+mod connect;
 mod control;
 mod ending;
 mod explain;

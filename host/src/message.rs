@@ -20,3 +20,4 @@ pub mod problem;
 pub mod survey;
 pub mod upgrade;
 pub mod via;
+pub mod websocket;

@@ -11,7 +11,9 @@ mod malformed;
 mod protocols;
 mod secured;
 mod streams;
+mod tunnels;
 mod upstreams;
+mod websocket;
 
 /// One worker and one route for everything.
 fn front(upstream: SocketAddr) -> GatewayBuilder {

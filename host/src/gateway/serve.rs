@@ -45,6 +45,19 @@ pub(super) struct Client {
     pub secured: Option<Arc<Secured>>,
 }
 
+impl Client {
+    /// What a stream has in common with the others of its connection, and a tunnel of its own.
+    pub(super) fn of_stream(&self) -> Self {
+        Self {
+            worker: Rc::clone(&self.worker),
+            peer: self.peer.clone(),
+            listener: Arc::clone(&self.listener),
+            tunnel: upgrade::Slot::default(),
+            secured: self.secured.clone(),
+        }
+    }
+}
+
 /// Serves one request. `conn` is the state of the connection or stream that carries it.
 ///
 /// # Errors
@@ -76,10 +89,13 @@ pub(super) async fn serve(
         Some(problem) => Err(Stop::Fail(problem)),
         None => exchange(conn, &mut ending, incoming).await,
     };
-    let payload = match outcome {
+    let mut payload = match outcome {
         Ok(payload) => payload,
         Err(stop) => Box::pin(stopped(&mut ending, stop)).await,
     };
+    if let Some(problem) = upgrade::misleads(&mut ending) {
+        payload = Box::pin(stopped(&mut ending, Stop::Fail(problem))).await;
+    }
     Ok(answer(ending, payload, &client.tunnel))
 }
 
@@ -116,6 +132,7 @@ fn begin(
         .or_else(|| at.route.is_none().then_some(ErrorKind::NoRoute));
     let id = RequestId::next().get();
     let (last_hop, awaits_leave) = (taken.last_hop, taken.awaits_leave);
+    let by_connect = taken.by_connect;
     let mut exchange = Box::new(Exchange::new(id, started, taken.client_ip, taken.head, names));
     exchange.upgrade = taken.upgrade;
     exchange.secured.clone_from(&client.secured);
@@ -136,6 +153,7 @@ fn begin(
     ending.asked_for_head = asked_for_head;
     ending.last_hop = last_hop;
     ending.awaits_leave = awaits_leave;
+    ending.by_connect = by_connect;
     ending.closes = refused.is_some_and(doubts_what_follows);
     (Box::new(ending), refused)
 }
@@ -293,6 +311,9 @@ async fn send(
     let result = target.cluster.send(head, body, until).await;
     target.stats.connected(target.cluster.take_connects());
     match result {
+        Ok(response) if !upgrade::proves(x, &response) => {
+            Err(failed(x, target, upgrade::unproven(&response)))
+        }
         Ok(response) => {
             let took = sent.elapsed();
             target.stats.response(took);
@@ -305,15 +326,18 @@ async fn send(
             });
             Ok(Payload::Upstream(Box::new(body)))
         }
-        Err(failure) => {
-            if let Some(kind) = upstream_failure(failure.kind) {
-                target.stats.failure(kind);
-            }
-            tracing::debug!(upstream = &*target.name, endpoint = failure.endpoint.as_deref(), error = %failure, "the upstream failed");
-            x.answered_by.endpoint.clone_from(&failure.endpoint);
-            Err(Box::new(failure))
-        }
+        Err(failure) => Err(failed(x, target, failure)),
     }
+}
+
+/// Counts and notes that an upstream has failed.
+fn failed(x: &mut Exchange, target: &UpstreamView, failure: Failure) -> Box<Failure> {
+    if let Some(kind) = upstream_failure(failure.kind) {
+        target.stats.failure(kind);
+    }
+    tracing::debug!(upstream = &*target.name, endpoint = failure.endpoint.as_deref(), error = %failure, "the upstream failed");
+    x.answered_by.endpoint.clone_from(&failure.endpoint);
+    Box::new(failure)
 }
 
 /// Answers an exchange that was stopped on its way.
