@@ -10,6 +10,7 @@ mod floods;
 mod malformed;
 mod protocols;
 mod secured;
+mod small_frames;
 mod streams;
 mod tunnels;
 mod upstreams;
