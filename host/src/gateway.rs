@@ -4,6 +4,7 @@
 mod affinity;
 mod aside;
 mod candidate;
+mod connect;
 mod control;
 mod ending;
 mod explain;

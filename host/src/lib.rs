@@ -5,6 +5,7 @@
 
 pub mod abi;
 pub mod admin;
+pub mod base64;
 pub mod clock;
 pub mod config;
 pub mod engine;

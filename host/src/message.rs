@@ -22,3 +22,4 @@ pub mod statuses;
 pub mod survey;
 pub mod upgrade;
 pub mod via;
+pub mod websocket;

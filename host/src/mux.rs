@@ -1,8 +1,11 @@
-//! The halves of an HTTP/2 stream as bodies: what comes in and what goes out, each as fast as the other side takes it
-//! (RFC 9113 section 5.2). It refuses to know connections, and which side is the client.
+//! The halves of an HTTP/2 stream as bodies, or both as one byte stream: what comes in and what goes out, each as fast as
+//! the other side takes it (RFC 9113 section 5.2). It refuses to know connections, and which side is the client.
 
+mod duplex;
 mod inflow;
 mod outflow;
+mod room;
 
+pub use self::duplex::{Duplex, Reset};
 pub use self::inflow::Inflow;
 pub use self::outflow::{Outflow, OutflowError, Waits};

@@ -2,7 +2,6 @@
 //! name that a client asks for, sessions that outlive a reload, and what a handshake brought. It refuses to know
 //! sockets, and where the text was written.
 
-mod base64;
 mod choice;
 mod client;
 mod der;

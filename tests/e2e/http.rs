@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use portcullis_tests::{Answer, Gateway, GatewayBuilder};
 use serde_json::Value;
 
-mod access_log;
+pub(super) mod access_log;
 mod bodies;
 mod connections;
 mod failures;
@@ -15,7 +15,7 @@ mod hosts;
 mod limits;
 mod malformed;
 mod paths;
-mod peer;
+pub(super) mod peer;
 mod routing;
 mod semantics;
 mod shutdown;
@@ -23,7 +23,7 @@ mod streaming;
 mod timeouts;
 mod unparsed;
 mod upgrades;
-mod websocket;
+pub(super) mod websocket;
 
 /// One worker, so that there is one pool of connections, and one route for everything. `keys` are further keys of
 /// the upstream.

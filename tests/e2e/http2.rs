@@ -12,8 +12,11 @@ mod malformed;
 mod protocols;
 mod recourse;
 mod secured;
+mod small_frames;
 mod streams;
+mod tunnels;
 mod upstreams;
+mod websocket;
 
 /// One worker and one route for everything.
 fn front(upstream: SocketAddr) -> GatewayBuilder {

@@ -3,6 +3,7 @@
 
 pub mod frames;
 pub mod server;
+pub mod tunnel;
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -177,6 +178,11 @@ impl Client {
         drop(self.send);
         let ended = timeout(PATIENCE, self.driver).await;
         ended.expect("a connection that ends").expect("no panic")
+    }
+
+    /// Closes the connection as it is.
+    pub fn abort(&self) {
+        self.driver.abort();
     }
 
     /// The end of a connection that the server ends.

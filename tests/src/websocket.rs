@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 
+use portcullis_host::message::websocket::accept;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -173,11 +174,7 @@ async fn serve(mut stream: TcpStream) {
         stream.write_all(answer).await.ok();
         return;
     }
-    let answer = format!(
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Accept: {ACCEPT}\r\n\r\n"
-    );
-    if stream.write_all(answer.as_bytes()).await.is_err() {
+    if stream.write_all(switching(&head).as_bytes()).await.is_err() {
         return;
     }
     if let Err(Wrong::Close(code)) = echo(&mut stream).await {
@@ -191,6 +188,19 @@ async fn serve(mut stream: TcpStream) {
     // What is unread at a close would turn it into a reset, and the last frame might be lost.
     let mut rest = vec![0; 64 << 10];
     while matches!(stream.read(&mut rest).await, Ok(1..)) {}
+}
+
+/// The 101 that answers the head of a request.
+#[must_use]
+pub fn switching(request: &str) -> String {
+    let is_key = |line: &&str| line.to_ascii_lowercase().starts_with("sec-websocket-key:");
+    let line = request.lines().find(is_key).unwrap_or_default();
+    let key = line.split_once(':').unwrap_or_default().1.trim();
+    let accept = accept(key.as_bytes());
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n\r\n"
+    )
 }
 
 /// Reads a head, byte by byte, so that nothing behind it is read.

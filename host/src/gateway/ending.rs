@@ -41,6 +41,8 @@ pub(super) struct Ending {
     pub awaits_leave: bool,
     /// The request may not be forwarded.
     pub last_hop: bool,
+    /// The client asked by extended CONNECT: a success is an open tunnel to it.
+    pub by_connect: bool,
     /// Bytes of the response's body that were sent.
     pub sent: u64,
     /// The whole response was sent.
@@ -79,6 +81,7 @@ impl Ending {
             closes: false,
             awaits_leave: false,
             last_hop: false,
+            by_connect: false,
             sent: 0,
             complete: false,
         }

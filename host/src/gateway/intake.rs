@@ -10,6 +10,7 @@ use http::header::{HOST, HeaderValue, TE};
 use http::uri::{self, PathAndQuery};
 use http::{HeaderMap, Method, Uri, Version, request};
 
+use super::connect;
 use super::service::MIN_BUFFER;
 use crate::config::{EncodedSeparators, Listener};
 use crate::exchange::RequestHead;
@@ -81,6 +82,8 @@ pub(super) struct Intake {
     pub host: Option<String>,
     /// The protocols that it asks to go over to.
     pub upgrade: Option<HeaderValue>,
+    /// It asks so by extended CONNECT (RFC 8441).
+    pub by_connect: bool,
     /// The client sends its body only when it is told to.
     pub awaits_leave: bool,
     /// `Max-Forwards` says that the gateway is to answer it.
@@ -92,12 +95,18 @@ pub(super) struct Intake {
 /// Takes a request in. A refused one still has a head, for the log and the error's hooks.
 pub(super) fn intake(parts: request::Parts, door: &Door, peer: &Peer, scheme: Scheme) -> Intake {
     let request::Parts {
-        method,
+        mut method,
         uri,
         version,
         mut headers,
+        extensions,
         ..
     } = parts;
+    let connected = if method == Method::CONNECT {
+        connect::translate(&mut method, &mut headers, &extensions)
+    } else {
+        None
+    };
     let unsettled = match version {
         Version::HTTP_2 => http2::settle(&uri, &mut headers).err(),
         _ => None,
@@ -209,7 +218,8 @@ pub(super) fn intake(parts: request::Parts, door: &Door, peer: &Peer, scheme: Sc
         client_ip: ip,
         raw_target,
         host: lowered,
-        upgrade: hop.upgrade.filter(|_| version == Version::HTTP_11),
+        by_connect: connected.is_some(),
+        upgrade: hop.upgrade.filter(|_| version == Version::HTTP_11).or(connected),
         awaits_leave: hop.expectation == Expectation::Continue,
         last_hop: forwards == Forwards::Over,
         refused,

@@ -44,6 +44,7 @@ impl Worker {
             query: None,
             protocol: match x.request.version {
                 http::Version::HTTP_10 => "HTTP/1.0",
+                http::Version::HTTP_2 => "HTTP/2.0",
                 _ => "HTTP/1.1",
             },
             route: x.route.as_deref().unwrap_or_default(),

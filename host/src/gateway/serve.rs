@@ -41,6 +41,19 @@ pub(super) struct Client {
     pub secured: Option<Arc<Secured>>,
 }
 
+impl Client {
+    /// What a stream has in common with the others of its connection, and a tunnel of its own.
+    pub(super) fn of_stream(&self) -> Self {
+        Self {
+            worker: Rc::clone(&self.worker),
+            peer: self.peer.clone(),
+            listener: Arc::clone(&self.listener),
+            tunnel: upgrade::Slot::default(),
+            secured: self.secured.clone(),
+        }
+    }
+}
+
 /// Serves one request. `conn` is the state of the connection or stream that carries it.
 ///
 /// # Errors
@@ -72,10 +85,13 @@ pub(super) async fn serve(
         Some(problem) => Err(Stop::Fail(problem)),
         None => exchange(conn, &mut ending, incoming).await,
     };
-    let payload = match outcome {
+    let mut payload = match outcome {
         Ok(payload) => payload,
         Err(stop) => Box::pin(stopped(&mut ending, stop)).await,
     };
+    if let Some(problem) = upgrade::misleads(&mut ending) {
+        payload = Box::pin(stopped(&mut ending, Stop::Fail(problem))).await;
+    }
     Ok(answer(ending, payload, &client.tunnel))
 }
 
@@ -112,6 +128,7 @@ fn begin(
         .or_else(|| at.route.is_none().then_some(ErrorKind::NoRoute));
     let id = RequestId::next().get();
     let (last_hop, awaits_leave) = (taken.last_hop, taken.awaits_leave);
+    let by_connect = taken.by_connect;
     let mut exchange = Box::new(Exchange::new(id, started, taken.client_ip, taken.head, names));
     exchange.upgrade = taken.upgrade;
     exchange.secured.clone_from(&client.secured);
@@ -132,6 +149,7 @@ fn begin(
     ending.asked_for_head = asked_for_head;
     ending.last_hop = last_hop;
     ending.awaits_leave = awaits_leave;
+    ending.by_connect = by_connect;
     ending.closes = refused.is_some_and(doubts_what_follows);
     (Box::new(ending), refused)
 }

@@ -5,8 +5,10 @@ use std::error::Error;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 
+use bytes::Bytes;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -16,7 +18,7 @@ use hyper_util::rt::TokioIo;
 use super::http2;
 use super::serve::{Client, serve};
 use crate::config::Listener;
-use crate::net::http2::Settings;
+use crate::net::http2::{Answer, Settings};
 use crate::net::{Conn, Inlet, Phase, Protocol, Spoken, Watched};
 use crate::telemetry::ListenerStats;
 use crate::tls::HTTP_1_1;
@@ -42,7 +44,7 @@ impl Service {
     }
 
     /// Serves a connection to its end.
-    pub(super) async fn serve(self, client: Rc<Client>, mut stream: Watched, stats: &ListenerStats) {
+    pub(super) async fn serve(self, client: Rc<Client>, mut stream: Watched, stats: &Arc<ListenerStats>) {
         let conn = Rc::clone(stream.conn());
         let protocol = {
             // A client that agreed on nothing speaks what everybody did before ALPN.
@@ -60,7 +62,9 @@ impl Service {
         let end: Result<(), Box<dyn Error>> = match protocol {
             Ok(Some(Protocol::Http1)) => self.http1(client, conn, stream, stats).await.map_err(Into::into),
             // Boxed: connections that speak HTTP/1.1 do not pay for its size.
-            Ok(Some(Protocol::Http2)) => Box::pin(self.http2(client, stream)).await.map_err(Into::into),
+            Ok(Some(Protocol::Http2)) => Box::pin(self.http2(client, stream, stats))
+                .await
+                .map_err(Into::into),
             Ok(None) => Ok(()),
             Err(error) => Err(error.into()),
         };
@@ -101,9 +105,28 @@ impl Service {
         Ok(())
     }
 
-    async fn http2(self, client: Rc<Client>, stream: Watched) -> Result<(), h2::Error> {
-        crate::net::http2::serve(stream, self.http2, move |parts, body, conn| {
-            serve(Rc::clone(&client), conn, parts, body)
+    async fn http2(
+        self,
+        client: Rc<Client>,
+        stream: Watched,
+        stats: &Arc<ListenerStats>,
+    ) -> Result<(), h2::Error> {
+        crate::net::http2::serve(stream, self.http2, |parts, body, conn| {
+            let (client, stats) = match body {
+                // The stream's tunnel is not the connection's.
+                Inlet::Tunnelled => (Rc::new(client.of_stream()), Some(Arc::clone(stats))),
+                Inlet::Http1(_) | Inlet::Http2(_) => (Rc::clone(&client), None),
+            };
+            async move {
+                let Ok(response) = serve(Rc::clone(&client), conn, parts, body).await;
+                match (client.tunnel.take(), stats) {
+                    (Some(tunnel), Some(stats)) => {
+                        let run = async move |stream| tunnel.run(stream, Bytes::new(), &stats).await;
+                        Answer::Tunnel(response.into_parts().0, run)
+                    }
+                    _ => Answer::Response(response),
+                }
+            }
         })
         .await
     }

@@ -7,24 +7,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, HeaderValue, UPGRADE};
-use http::{Response, StatusCode};
+use http::header::{CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, UPGRADE};
+use http::{Response, StatusCode, Version};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use super::ending::{Account, Ending, over};
 use super::tail::Tail;
 use super::worker::Worker;
-use crate::exchange::ErrorView;
+use crate::exchange::{ErrorView, Exchange};
 use crate::message::problem::{ErrorKind, Problem};
-use crate::message::upgrade;
-use crate::net::{Carried, TunnelEnd, tie};
+use crate::message::{upgrade, websocket};
+use crate::net::{Carried, RequestBody, TunnelEnd, tie};
 use crate::pipeline::{Payload, Run};
 use crate::telemetry::{ListenerStats, RouteStats};
-use crate::upstream::{Protocol, Upgraded};
-
-/// The protocol that cannot be done without where it is asked for.
-const WEBSOCKET: &str = "websocket";
+use crate::upstream::{Failure, FailureKind, Protocol, Reply, RetrySafety, Upgraded};
 
 /// Leaves of the protocols that the client asks for those that the route allows, and none where the upstream speaks HTTP/2,
 /// which knows no upgrades (RFC 9113 section 8.6). Where it is none the request goes on without, as a server may always
@@ -46,11 +43,40 @@ pub(super) fn settle(ending: &mut Ending, upstream: u32) -> Result<(), Box<Probl
         .filter(|_| upgrades)
         .map(|route| Arc::clone(&route.upgrades.protocols));
     let allowed = protocols.and_then(|protocols| upgrade::allowed(&asked, &protocols));
-    if allowed.is_none() && upgrade::names(&asked, WEBSOCKET) {
+    if allowed.is_none() && upgrade::names(&asked, websocket::NAME) {
         return Err(Box::new(Problem::new(ErrorKind::UpgradeRefused)));
     }
     ending.run().x().upgrade = allowed;
     Ok(())
+}
+
+/// Whether a 101 to a handshake of the gateway's own proves that it answers it (RFC 6455 section 4.1). Clients that speak
+/// HTTP/1.1 look at theirs themselves, and other responses prove nothing.
+pub(super) fn proves(x: &Exchange, response: &Response<Reply<RequestBody>>) -> bool {
+    response.status() != StatusCode::SWITCHING_PROTOCOLS
+        || x.request.version != Version::HTTP_2
+        || websocket::answers(response.headers(), &x.request.headers)
+}
+
+/// The failure of an upstream whose 101 does not.
+pub(super) fn unproven(response: &Response<Reply<RequestBody>>) -> Failure {
+    Failure {
+        kind: FailureKind::Malformed("a 101 that does not answer the key"),
+        endpoint: Some(Arc::clone(response.body().endpoint())),
+        retry: RetrySafety::Unsafe,
+        source: None,
+    }
+}
+
+/// What is answered in place of a success that opens no tunnel to a client that would take it for one (RFC 9113 section
+/// 8.5): the upstream, or a plugin, has passed the upgrade over.
+pub(super) fn misleads(ending: &mut Ending) -> Option<Box<Problem>> {
+    if !ending.by_connect {
+        return None;
+    }
+    let response = ending.run().x().response.as_ref()?;
+    let misleads = response.status.is_success();
+    misleads.then(|| Box::new(Problem::new(ErrorKind::UpgradeRefused)))
 }
 
 /// A tunnel that begins when the 101 has reached the client.
@@ -84,8 +110,15 @@ pub(super) fn switch(ending: &mut Box<Ending>, payload: &mut Payload, slot: &Slo
     let mut run = ending.detach()?;
     run.let_go();
     let mut headers = run.x().response.as_ref()?.headers.clone();
-    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(UPGRADE, upstream.protocol().clone());
+    let status = if ending.by_connect {
+        // RFC 8441 section 5.
+        headers.remove(SEC_WEBSOCKET_ACCEPT);
+        StatusCode::OK
+    } else {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, upstream.protocol().clone());
+        StatusCode::SWITCHING_PROTOCOLS
+    };
     let open = Open {
         run: Some(run),
         worker,
@@ -97,7 +130,7 @@ pub(super) fn switch(ending: &mut Box<Ending>, payload: &mut Payload, slot: &Slo
     };
     *slot.borrow_mut() = Some(Box::new(Switched { upstream, idle, open }));
     let mut response = Response::new(Tail::empty());
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    *response.status_mut() = status;
     *response.headers_mut() = headers;
     Some(response)
 }

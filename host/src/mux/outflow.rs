@@ -7,6 +7,8 @@ use bytes::Bytes;
 use h2::{Reason, SendStream};
 use http_body::Body;
 
+use super::room;
+
 /// Sends a body on a stream. Nothing is handed to the connection that the peer's window has no room for, so a peer that
 /// does not read holds one piece of the body and nothing behind it.
 #[derive(Debug)]
@@ -87,7 +89,7 @@ impl<B: Body<Data = Bytes> + Unpin> Outflow<B> {
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), OutflowError<B::Error>>> {
         loop {
             if !self.piece.is_empty() {
-                match self.poll_room(cx) {
+                match room::poll(&mut self.stream, self.piece.len(), cx) {
                     Poll::Ready(Ok(room)) => self.send(room)?,
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
                     Poll::Pending => {
@@ -126,23 +128,6 @@ impl<B: Body<Data = Bytes> + Unpin> Outflow<B> {
                         Poll::Pending => Poll::Pending,
                     };
                 }
-            }
-        }
-    }
-
-    /// How much of the piece may be sent, at least one byte.
-    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, h2::Error>> {
-        self.stream.reserve_capacity(self.piece.len());
-        loop {
-            let room = self.stream.capacity();
-            if room > 0 {
-                return Poll::Ready(Ok(room));
-            }
-            match self.stream.poll_capacity(cx) {
-                Poll::Ready(Some(Ok(_))) => {}
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
-                Poll::Ready(None) => return Poll::Ready(Err(Reason::STREAM_CLOSED.into())),
-                Poll::Pending => return Poll::Pending,
             }
         }
     }

@@ -5,8 +5,8 @@
 mod date;
 mod stream;
 mod streams;
+mod tunnel;
 
-use std::convert::Infallible;
 use std::error::Error;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -15,18 +15,23 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use h2::ext::Protocol;
 use h2::server::Builder;
 use h2::{Ping, PingPong, Reason};
-use http::{Response, request};
+use http::{Response, request, response};
 use http_body::Body;
 
 use self::streams::EARLY_RESETS;
 pub(super) use self::streams::Streams;
 use super::{Conn, Inlet, Phase, Watched};
-use crate::mux::Inflow;
+use crate::mux::{Duplex, Inflow};
 
 /// Bytes of a stream's answer that may wait in the connection, whatever the client's window is.
 const SEND_BUFFER: usize = 64 << 10;
+/// What DATA frames of less than 256 bytes may lack of that size, as long as nobody has taken them, in connection windows.
+/// Four let a stream that is held back fill its window of the usual size with pieces of four bytes; more would make small
+/// frames cost many times the memory that the windows allow.
+const SMALL_FRAMES: usize = 4;
 
 /// What a connection lets its client do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,17 +50,29 @@ pub struct Settings {
     pub ping_timeout: Duration,
 }
 
-/// Serves a connection to its end: `service` answers each request. Dropping the future ends the connection and all that
-/// it serves.
+/// What comes of a request.
+#[derive(Debug)]
+pub enum Answer<B, T> {
+    /// A response like any other.
+    Response(Response<B>),
+    /// The stream is a tunnel behind this head, a success (RFC 9113 section 8.5). The function carries it to its end.
+    Tunnel(response::Parts, T),
+}
+
+/// Serves a connection to its end: `service` answers each request. One by extended CONNECT (RFC 8441), which has a
+/// [`Protocol`] among its extensions, has no body and may be answered by a tunnel. Dropping the future ends the connection
+/// and all that it serves.
 ///
 /// # Errors
 /// When the connection broke, or its client broke the protocol.
-pub async fn serve<S, F, B>(watched: Watched, settings: Settings, service: S) -> Result<(), h2::Error>
+pub async fn serve<S, F, B, T, G>(watched: Watched, settings: Settings, service: S) -> Result<(), h2::Error>
 where
     S: Fn(request::Parts, Inlet, Rc<Conn>) -> F,
-    F: Future<Output = Result<Response<B>, Infallible>> + 'static,
+    F: Future<Output = Answer<B, T>> + 'static,
     B: Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
+    T: FnOnce(Duplex) -> G + 'static,
+    G: Future<Output = ()> + 'static,
 {
     let conn = Rc::clone(watched.conn());
     let streams = Streams::new(&settings, &conn);
@@ -90,11 +107,16 @@ where
             match connection.poll_accept(cx) {
                 Poll::Ready(Some(Ok((request, respond)))) => {
                     let (parts, body) = request.into_parts();
-                    let body = Inlet::Http2(Inflow::new(body, &parts.headers));
+                    let (body, tunnelled) = match parts.extensions.get::<Protocol>() {
+                        None => (Inlet::Http2(Inflow::new(body, &parts.headers)), None),
+                        Some(_) => (Inlet::Tunnelled, Some(body)),
+                    };
                     let of_stream = Conn::of_stream();
                     let waits = stream::awaits_leave(&parts.headers);
                     let exchange = service(parts, body, Rc::clone(&of_stream));
-                    streams.spawn(of_stream, |guard| stream::answer(exchange, respond, waits, guard));
+                    streams.spawn(of_stream, |guard| {
+                        stream::answer(exchange, respond, waits, tunnelled, guard)
+                    });
                 }
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
                 Poll::Ready(None) => return Poll::Ready(Ok(())),
@@ -106,6 +128,7 @@ where
 }
 
 fn builder(settings: &Settings) -> Builder {
+    let window = usize::try_from(settings.connection_window).unwrap_or(usize::MAX);
     let mut builder = Builder::new();
     builder
         .max_concurrent_streams(settings.max_streams)
@@ -113,7 +136,9 @@ fn builder(settings: &Settings) -> Builder {
         .initial_connection_window_size(settings.connection_window)
         .max_header_list_size(settings.header_bytes)
         .max_pending_accept_reset_streams(usize::try_from(EARLY_RESETS).unwrap_or(usize::MAX))
-        .max_send_buffer_size(SEND_BUFFER);
+        .max_send_buffer_size(SEND_BUFFER)
+        .data_frame_budget(window.saturating_mul(SMALL_FRAMES))
+        .enable_connect_protocol();
     builder
 }
 

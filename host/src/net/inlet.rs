@@ -17,6 +17,8 @@ pub enum Inlet {
     Http1(Incoming),
     /// Of a stream of one that speaks HTTP/2.
     Http2(Inflow),
+    /// Of a request that has none, for what comes behind its head is tunnelled.
+    Tunnelled,
 }
 
 impl Body for Inlet {
@@ -30,6 +32,7 @@ impl Body for Inlet {
         match self.get_mut() {
             Self::Http1(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
             Self::Http2(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Self::Tunnelled => Poll::Ready(None),
         }
     }
 
@@ -37,6 +40,7 @@ impl Body for Inlet {
         match self {
             Self::Http1(body) => body.is_end_stream(),
             Self::Http2(body) => body.is_end_stream(),
+            Self::Tunnelled => true,
         }
     }
 
@@ -44,6 +48,7 @@ impl Body for Inlet {
         match self {
             Self::Http1(body) => body.size_hint(),
             Self::Http2(body) => body.size_hint(),
+            Self::Tunnelled => SizeHint::with_exact(0),
         }
     }
 }

@@ -72,7 +72,7 @@ catalogue! {
     LISTENER_OPENED = counter "portcullis_listener_connections_total", "Connections accepted.";
     LISTENER_OPEN = gauge "portcullis_listener_connections", "Connections open.";
     LISTENER_UPGRADED = counter "portcullis_listener_upgrades_total", "Connections that went over to another protocol.";
-    LISTENER_TUNNELS = gauge "portcullis_listener_tunnels", "Connections open that have gone over to another protocol.";
+    LISTENER_TUNNELS = gauge "portcullis_listener_tunnels", "Connections, or streams of HTTP/2, open that have gone over to another protocol.";
     LISTENER_REFUSED = counter "portcullis_listener_refused_total", "Connections closed at once.";
     LISTENER_HANDSHAKES = counter "portcullis_listener_tls_handshakes_total", "TLS handshakes of clients, by result.";
     GENERATION = gauge "portcullis_generation", "Number of the configuration in force.";

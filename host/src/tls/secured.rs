@@ -4,7 +4,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::{HandshakeKind, ProtocolVersion, ServerConnection};
 use sha2::{Digest, Sha256};
 
-use super::{base64, der};
+use super::der;
+use crate::base64;
 
 /// What is known of a connection by TLS.
 #[derive(Debug)]

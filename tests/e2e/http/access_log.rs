@@ -12,13 +12,13 @@ use super::peer::{Peer, Server};
 use super::{expect_problem, front};
 
 /// A log that outlives its gateway, which writes the last lines at its end.
-pub(super) struct Log {
+pub(crate) struct Log {
     _folder: TempDir,
     path: PathBuf,
 }
 
 impl Log {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = TempDir::with_prefix("portcullis-log-").unwrap();
         let path = folder.path().join("access.log");
         Self {
@@ -27,7 +27,7 @@ impl Log {
         }
     }
 
-    pub(super) fn on(&self, builder: GatewayBuilder, format: &str) -> GatewayBuilder {
+    pub(crate) fn on(&self, builder: GatewayBuilder, format: &str) -> GatewayBuilder {
         builder.gateway(&format!(
             "access-log = {{ path = '{}', format = '{format}' }}",
             self.path.display()
@@ -39,7 +39,7 @@ impl Log {
         lines(&self.path)
     }
 
-    pub(super) async fn json_of(&self, gateway: Gateway) -> Vec<Value> {
+    pub(crate) async fn json_of(&self, gateway: Gateway) -> Vec<Value> {
         let lines = self.lines_of(gateway).await;
         lines
             .iter()

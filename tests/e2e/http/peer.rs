@@ -9,18 +9,18 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time;
 
 /// An upstream whose every byte the test sends.
-pub(super) struct Server(TcpListener);
+pub(crate) struct Server(TcpListener);
 
 impl Server {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self(TcpListener::bind("127.0.0.1:0").await.expect("a free port"))
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.0.local_addr().expect("a bound listener has an address")
     }
 
-    pub(super) async fn accept(&self) -> Peer {
+    pub(crate) async fn accept(&self) -> Peer {
         let accepted = time::timeout(PATIENCE, self.0.accept()).await;
         let (stream, _) = accepted.expect("a connection").expect("an accepted connection");
         Peer::new(stream)
@@ -28,20 +28,20 @@ impl Server {
 }
 
 /// A connection of which nothing is read or sent unasked.
-pub(super) struct Peer {
+pub(crate) struct Peer {
     stream: TcpStream,
     ahead: Vec<u8>,
 }
 
 /// How the other side ended a connection.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(crate) enum End {
     Closed,
     Reset,
 }
 
 impl Peer {
-    pub(super) async fn connect(address: SocketAddr) -> Self {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
         Self::new(TcpStream::connect(address).await.expect("a connection"))
     }
 
@@ -53,13 +53,13 @@ impl Peer {
         }
     }
 
-    pub(super) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         let sent = time::timeout(PATIENCE, self.stream.write_all(bytes.as_ref())).await;
         sent.expect("a peer that reads").expect("an open connection");
     }
 
     /// Reads until `part` has come, and gives everything up to its end.
-    pub(super) async fn until(&mut self, part: &str) -> String {
+    pub(crate) async fn until(&mut self, part: &str) -> String {
         let part = part.as_bytes();
         loop {
             let found = self.ahead.windows(part.len()).position(|window| window == part);
@@ -74,12 +74,12 @@ impl Peer {
     }
 
     /// Reads a head with its empty line.
-    pub(super) async fn head(&mut self) -> String {
+    pub(crate) async fn head(&mut self) -> String {
         self.until("\r\n\r\n").await
     }
 
     /// Reads so many bytes and keeps none.
-    pub(super) async fn skip(&mut self, count: usize) {
+    pub(crate) async fn skip(&mut self, count: usize) {
         let mut left = count;
         loop {
             let taken = left.min(self.ahead.len());
@@ -94,7 +94,7 @@ impl Peer {
     }
 
     /// Reads to the end of the connection.
-    pub(super) async fn rest(&mut self) -> (String, End) {
+    pub(crate) async fn rest(&mut self) -> (String, End) {
         loop {
             if let Some(end) = self.fill().await {
                 return (self.seen(), end);
@@ -108,18 +108,18 @@ impl Peer {
     }
 
     /// Ends the sending side.
-    pub(super) async fn finish(&mut self) {
+    pub(crate) async fn finish(&mut self) {
         self.stream.shutdown().await.expect("an open connection");
     }
 
     /// The connection itself, of which nothing was read that was not taken.
-    pub(super) fn into_stream(self) -> TcpStream {
+    pub(crate) fn into_stream(self) -> TcpStream {
         assert!(self.ahead.is_empty(), "not taken: {}", self.seen());
         self.stream
     }
 
     /// Ends the connection by an RST.
-    pub(super) fn reset(self) {
+    pub(crate) fn reset(self) {
         self.stream.set_zero_linger().expect("an open connection");
     }
 

@@ -11,10 +11,10 @@ use tokio::time;
 use super::front;
 
 /// What a client sends, in pieces of some size.
-struct Case {
-    name: String,
-    bytes: Vec<u8>,
-    chop: usize,
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) chop: usize,
 }
 
 fn case(name: impl Into<String>, frames: &[Frame]) -> Case {
@@ -54,7 +54,8 @@ fn rest(payload: impl Into<Vec<u8>>) -> Frame {
     Frame::new(opcode::CONTINUATION, payload)
 }
 
-fn all() -> Vec<Case> {
+/// Every case.
+pub(crate) fn all() -> Vec<Case> {
     let mut all = Vec::new();
     framing(&mut all);
     pings(&mut all);
@@ -238,7 +239,7 @@ fn large(all: &mut Vec<Case>) {
 }
 
 /// Everything that comes back, to the end of the connection. A close ends what the case sends, for those without one.
-async fn verdict(server: SocketAddr, case: &Case) -> Vec<u8> {
+pub(crate) async fn verdict(server: SocketAddr, case: &Case) -> Vec<u8> {
     let Client { stream, .. } = Client::open(server, "/", "").await;
     let (mut input, mut output) = stream.into_split();
     let end = Frame::close(1000, "").masked();

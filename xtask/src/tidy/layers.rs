@@ -6,7 +6,7 @@ use crate::tidy::source::{Kind, Source};
 
 /// Top modules of the host, lowest layer first. `ARCHITECTURE.md` says what each is for.
 pub(super) const LAYERS: &[&[&str]] = &[
-    &["clock", "ids", "units"],
+    &["base64", "clock", "ids", "units"],
     &["message", "mux", "telemetry", "tls"],
     &["route"],
     &["config", "exchange", "net", "store", "upstream"],

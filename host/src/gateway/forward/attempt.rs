@@ -7,7 +7,8 @@ use http::Response;
 use tokio::time::Instant;
 
 use super::hedge::{self, Hedge};
-use crate::exchange::{ResponseHead, UpstreamView as AnsweredBy};
+use crate::exchange::{Exchange, ResponseHead, UpstreamView as AnsweredBy};
+use crate::gateway::upgrade;
 use crate::gateway::view::UpstreamView;
 use crate::net::RequestBody;
 use crate::pipeline::{Payload, Run, upstream_failure};
@@ -75,6 +76,9 @@ pub(super) async fn send(
     };
     target.stats.connected(target.cluster.take_connects());
     match result {
+        Ok(response) if !upgrade::proves(x, &response) => {
+            Err(failed(x, target, upgrade::unproven(&response)))
+        }
         Ok(response) => {
             let took = sent.elapsed();
             target.stats.response(took);
@@ -90,12 +94,15 @@ pub(super) async fn send(
             });
             Ok(Payload::Upstream(Box::new(body)))
         }
-        Err(failure) => {
-            note(target, &failure);
-            x.answered_by.endpoint.clone_from(&failure.endpoint);
-            Err(Box::new(failure))
-        }
+        Err(failure) => Err(failed(x, target, failure)),
     }
+}
+
+/// Notes a try that failed in the exchange, too.
+fn failed(x: &mut Exchange, target: &UpstreamView, failure: Failure) -> Box<Failure> {
+    note(target, &failure);
+    x.answered_by.endpoint.clone_from(&failure.endpoint);
+    Box::new(failure)
 }
 
 /// Counts and logs a try that failed.

@@ -100,7 +100,7 @@ kinds! {
     HeadersTooLarge, "headers-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE, Client, "Headers too large",
         "The request's fields are too many or too long for the listener.";
     ConnectRefused, "connect-refused", NOT_IMPLEMENTED, Client, "CONNECT refused",
-        "The gateway is no forward proxy and opens no tunnels.";
+        "The gateway is no forward proxy; by CONNECT it opens nothing but WebSockets, over HTTP/2.";
     TraceRefused, "trace-refused", NOT_IMPLEMENTED, Client, "TRACE refused",
         "The gateway sends no request back as its answer, for it holds what the gateway and its plugins have added.";
     UnsupportedTransferEncoding, "unsupported-transfer-encoding", NOT_IMPLEMENTED, Client,

@@ -1,22 +1,22 @@
 //! One stream: waits for its exchange's response and sends it, and ends the exchange when the client wants it no more.
 //! It refuses to know other streams.
 
-use std::convert::Infallible;
 use std::error::Error;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
 use bytes::Bytes;
-use h2::Reason;
 use h2::server::SendResponse;
+use h2::{Reason, RecvStream};
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, EXPECT, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, response};
 use http_body::Body;
 
 use super::date;
 use super::streams::Guard;
-use crate::mux::{Outflow, OutflowError, Waits};
+use super::{Answer, tunnel};
+use crate::mux::{Duplex, Outflow, OutflowError, Waits};
 use crate::net::Phase;
 
 /// Whether the client wants to be asked for its body (RFC 9110 section 10.1.1).
@@ -38,23 +38,27 @@ pub(super) fn awaits_leave(headers: &HeaderMap) -> Leave {
     }
 }
 
-/// Sends the response of `exchange`. A reset by the client drops the exchange and what it does at an upstream.
-pub(super) async fn answer<F, B>(
+/// Sends the response of `exchange`, or carries the tunnel that it opens; `tunnelled` is what the client sends in that. A
+/// reset by the client drops the exchange and what it does at an upstream.
+pub(super) async fn answer<F, B, T, G>(
     exchange: F,
     mut respond: SendResponse<Bytes>,
     mut leave: Leave,
+    tunnelled: Option<RecvStream>,
     stream: Guard,
 ) where
-    F: Future<Output = Result<Response<B>, Infallible>>,
+    F: Future<Output = Answer<B, T>>,
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
+    T: FnOnce(Duplex) -> G,
+    G: Future<Output = ()>,
 {
     let conn = stream.conn();
     let mut exchange = pin!(exchange);
     let response = poll_fn(|cx| {
         conn.driven_by(cx.waker());
         if let Poll::Ready(response) = exchange.as_mut().poll(cx) {
-            return Poll::Ready(Ok(never(response)));
+            return Poll::Ready(Ok(response));
         }
         if leave == Leave::Awaited && conn.phase() == Phase::Body {
             leave = Leave::Taken;
@@ -63,7 +67,12 @@ pub(super) async fn answer<F, B>(
         respond.poll_reset(cx).map(Err)
     });
     let (mut parts, body) = match response.await {
-        Ok(response) => response.into_parts(),
+        Ok(Answer::Response(response)) => response.into_parts(),
+        Ok(Answer::Tunnel(mut head, run)) => {
+            head.version = http::Version::HTTP_2;
+            without_connection(&mut head.headers);
+            return tunnel::open(head, respond, tunnelled, run, &stream).await;
+        }
         Err(reset) => {
             if let Ok(reason) = reset {
                 tracing::debug!(%reason, "the client took its request back");
@@ -72,6 +81,12 @@ pub(super) async fn answer<F, B>(
             return;
         }
     };
+    if tunnelled.is_some() && parts.status.is_success() {
+        // It would tell the client that the tunnel is open (RFC 9113 section 8.5).
+        tracing::debug!(status = %parts.status, "a success where a tunnel was asked for and there is none");
+        respond.send_reset(Reason::INTERNAL_ERROR);
+        return;
+    }
     let ends = body.is_end_stream();
     complete(&mut parts, &body);
     let sent = match respond.send_response(Response::from_parts(parts, ()), ends) {
@@ -114,13 +129,6 @@ pub(super) async fn answer<F, B>(
     }
 }
 
-fn never<T>(result: Result<T, Infallible>) -> T {
-    match result {
-        Ok(value) => value,
-        Err(never) => match never {},
-    }
-}
-
 /// Asks for the body.
 fn go_on(respond: &mut SendResponse<Bytes>) {
     let mut interim = Response::new(());
@@ -130,16 +138,21 @@ fn go_on(respond: &mut SendResponse<Bytes>) {
     }
 }
 
-/// Fields that the protocol wants or does not take (RFC 9113 section 8.2.2).
-fn complete<B: Body>(parts: &mut response::Parts, body: &B) {
+/// Takes out the fields that the protocol does not take (RFC 9113 section 8.2.2).
+fn without_connection(headers: &mut HeaderMap) {
     const OF_CONNECTIONS: [HeaderName; 4] = [CONNECTION, TRANSFER_ENCODING, UPGRADE, TE];
-    parts.version = http::Version::HTTP_2;
     for name in &OF_CONNECTIONS {
-        parts.headers.remove(name);
+        headers.remove(name);
     }
     for name in ["keep-alive", "proxy-connection"] {
-        parts.headers.remove(name);
+        headers.remove(name);
     }
+}
+
+/// Fields that the protocol wants or does not take.
+fn complete<B: Body>(parts: &mut response::Parts, body: &B) {
+    parts.version = http::Version::HTTP_2;
+    without_connection(&mut parts.headers);
     if !body.is_end_stream()
         && let Some(length) = body.size_hint().exact()
     {

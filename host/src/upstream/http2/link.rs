@@ -24,6 +24,9 @@ use crate::upstream::timer::Timer;
 const STREAM_WINDOW: u32 = 256 << 10;
 /// The same for all streams of a connection together.
 const CONNECTION_WINDOW: u32 = 4 << 20;
+/// What DATA frames of less than 256 bytes may lack of that size, as long as nobody has taken them. So much that the window
+/// is full before, if they have 16 bytes on average: a client that does not read must not cost others their connection.
+const SMALL_FRAMES: usize = 64 << 20;
 /// Bytes of a stream's request that may wait in the connection, whatever the upstream's window is.
 const SEND_BUFFER: usize = 64 << 10;
 /// Timers that are kept for the next exchanges.
@@ -137,7 +140,8 @@ impl Link {
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(u32::try_from(settings.max_header_bytes).unwrap_or(u32::MAX))
-            .max_send_buffer_size(SEND_BUFFER);
+            .max_send_buffer_size(SEND_BUFFER)
+            .data_frame_budget(SMALL_FRAMES);
         let (send, connection) = builder
             .handshake(stream)
             .await

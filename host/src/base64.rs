@@ -1,10 +1,10 @@
-//! Base64 with padding (RFC 4648 section 4), for the one property that has it. It refuses to decode.
+//! Base64 with padding (RFC 4648 section 4), written only. It refuses to decode.
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// `bytes` as text.
 #[must_use]
-pub(super) fn encode(bytes: &[u8]) -> String {
+pub fn encode(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for group in bytes.chunks(3) {
         let number = (0..3).fold(0_u32, |sum, at| {
