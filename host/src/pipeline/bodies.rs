@@ -221,7 +221,7 @@ impl Run {
             }
             Payload::Chained(..) => return Ok(payload),
             Payload::Upstream(body) => {
-                match collect(*body, wanted.max)
+                match collect(body, wanted.max)
                     .await
                     .map_err(|e| Box::new(super::fail::upstream_problem(&e)))?
                 {

@@ -15,7 +15,7 @@ pub enum Payload {
     /// Bytes at hand.
     Full(Bytes),
     /// What the upstream sends, as it comes.
-    Upstream(Box<Reply<RequestBody>>),
+    Upstream(Reply<RequestBody>),
     /// What was read of it already, then the rest.
     Chained(Bytes, Box<Reply<RequestBody>>),
 }
@@ -41,7 +41,8 @@ impl Body for Payload {
             Self::Chained(first, _) if !first.is_empty() => {
                 Poll::Ready(Some(Ok(Frame::data(std::mem::take(first)))))
             }
-            Self::Upstream(body) | Self::Chained(_, body) => Pin::new(&mut **body).poll_frame(cx),
+            Self::Upstream(body) => Pin::new(body).poll_frame(cx),
+            Self::Chained(_, body) => Pin::new(&mut **body).poll_frame(cx),
         }
     }
 

@@ -29,7 +29,8 @@ pub struct ResponseBody<B> {
     endpoint: Arc<str>,
     /// Content that came together with the head, when that is all.
     ready: Bytes,
-    rest: Option<Rest<B>>,
+    /// What is still to be done; boxed, for a body is moved from hand to hand before it is read.
+    rest: Option<Box<Rest<B>>>,
 }
 
 #[derive(Debug)]
@@ -93,11 +94,11 @@ where
         Self {
             endpoint,
             ready: Bytes::new(),
-            rest: Some(Rest {
+            rest: Some(Box::new(Rest {
                 lease,
                 upload,
                 reading,
-            }),
+            })),
         }
     }
 
@@ -108,7 +109,7 @@ where
 
     /// The connection, if it has gone over to another protocol; there is no body then.
     pub fn take_upgraded(&mut self) -> Option<Upgraded> {
-        let rest = self.rest.take_if(|rest| rest.is_upgraded())?;
+        let rest = *self.rest.take_if(|rest| rest.is_upgraded())?;
         match rest.reading {
             Reading::Upgraded(protocol) => Some(Upgraded::new(rest.lease, protocol)),
             _ => None,
@@ -137,7 +138,8 @@ where
 
     fn end(&mut self) {
         if let Some(rest) = self.rest.take() {
-            finish(rest.lease, &rest.upload);
+            let Rest { lease, upload, .. } = *rest;
+            finish(lease, &upload);
         }
     }
 }
@@ -282,11 +284,11 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ready.is_empty() && self.rest.as_ref().is_none_or(Rest::is_upgraded)
+        self.ready.is_empty() && self.rest.as_ref().is_none_or(|rest| rest.is_upgraded())
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.rest {
+        match self.rest.as_deref() {
             None => SizeHint::with_exact(self.ready.len() as u64),
             Some(Rest {
                 reading: Reading::Length(left),

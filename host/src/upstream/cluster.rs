@@ -160,7 +160,7 @@ impl Cluster {
         if self.shared.settings().protocol == Protocol::Http2 {
             // Boxed: the way of HTTP/1.1 does not pay for its size.
             let response = Box::pin(http2::send(self, head, body, until, aim)).await?;
-            return Ok(response.map(Reply::Http2));
+            return Ok(response.map(|body| Reply::Http2(Box::new(body))));
         }
         let mut upload = Upload::new(body);
         let repeatable = upload.framing() == Framing::None && head.method.is_idempotent();

@@ -20,8 +20,8 @@ use super::upgraded::Upgraded;
 pub enum Reply<B> {
     /// Over HTTP/1.1.
     Http1(ResponseBody<B>),
-    /// Over HTTP/2.
-    Http2(Http2Body),
+    /// Over HTTP/2; boxed, for it is moved from hand to hand before it is read.
+    Http2(Box<Http2Body>),
 }
 
 impl<B> Reply<B>
@@ -69,7 +69,7 @@ where
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Failure>>> {
         match self.get_mut() {
             Self::Http1(body) => Pin::new(body).poll_frame(cx),
-            Self::Http2(body) => Pin::new(body).poll_frame(cx),
+            Self::Http2(body) => Pin::new(&mut **body).poll_frame(cx),
         }
     }
 

@@ -92,7 +92,7 @@ pub(super) async fn send(
                 status: parts.status,
                 headers: parts.headers,
             });
-            Ok(Payload::Upstream(Box::new(body)))
+            Ok(Payload::Upstream(body))
         }
         Err(failure) => Err(failed(x, target, failure)),
     }
