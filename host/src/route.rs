@@ -6,12 +6,14 @@
 mod explain;
 mod pattern;
 mod predicate;
+mod server_name;
 mod table;
 mod tree;
 
 pub use explain::{Explanation, Passed, PathKind, Stand};
 pub use pattern::{HostPattern, MAX_SEGMENTS, PathPattern, PatternError};
 pub use predicate::{FieldMatch, FieldTest, Unmet};
+pub use server_name::ServerName;
 pub use table::{Lookup, Table};
 
 use http::Method;
@@ -32,6 +34,8 @@ pub struct Rule {
     pub query: Vec<FieldMatch>,
     /// A client address in one of these networks; empty = any.
     pub client_ip: Vec<IpNet>,
+    /// A handshake of TLS that asked for one of these names; empty = any, and none needed.
+    pub sni: Vec<ServerName>,
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod clients;
 mod handshakes;
 mod names;
 mod reload;
+mod routes;
 mod sessions;
 mod traffic;
 mod upstreams;

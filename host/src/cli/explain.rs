@@ -36,6 +36,9 @@ pub(super) struct Explain {
     /// Where the connection comes from
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     client_ip: std::net::IpAddr,
+    /// The name that the handshake of TLS asks for, where it is not the URL's host
+    #[arg(long, value_name = "NAME")]
+    sni: Option<String>,
     /// The listener that takes the request; needed when there are several and the URL's port does not tell
     #[arg(long, value_name = "NAME")]
     listener: Option<String>,
@@ -58,8 +61,12 @@ impl Explain {
             self.listener.as_deref(),
             &config,
         )?;
+        if self.sni.is_some() && !question.is_secured(&config) {
+            anyhow::bail!("the listener has no TLS, so that no client asks it for a name");
+        }
         let generation = Generation::new(0, config, Vec::new(), None);
-        let explained = generation.explain(question.listener, self.client_ip, question.parts());
+        let sni = self.sni.as_deref();
+        let explained = generation.explain(question.listener, self.client_ip, sni, question.parts());
         let Some(explained) = explained else {
             anyhow::bail!("there is no such listener");
         };

@@ -245,9 +245,9 @@ fn head_bytes(method: &Method, target: &str, headers: &HeaderMap) -> usize {
 }
 
 impl Intake {
-    /// What the route table looks at.
+    /// What the route table looks at; `sni` is the name that the handshake of TLS asked for.
     #[must_use]
-    pub(super) fn lookup(&self) -> Lookup<'_> {
+    pub(super) fn lookup<'a>(&'a self, sni: Option<&'a str>) -> Lookup<'a> {
         Lookup {
             host: self.host(),
             path: self.head.target.path(),
@@ -255,6 +255,7 @@ impl Intake {
             method: &self.head.method,
             headers: &self.head.headers,
             client_ip: self.client_ip,
+            sni,
         }
     }
 

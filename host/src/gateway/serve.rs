@@ -118,9 +118,10 @@ fn begin(
     };
     let taken = intake(parts, &own.door, &client.peer, scheme);
     if let (None, Some(routing)) = (taken.refused, view.generation.tables.get(listener)) {
+        let sni = client.secured.as_ref().and_then(|secured| secured.name());
         at.route = routing
             .table
-            .find(&taken.lookup())
+            .find(&taken.lookup(sni))
             .and_then(|n| usize::try_from(n).ok());
     }
     let refused = taken

@@ -163,6 +163,7 @@ mod tests {
             method: &Method::GET,
             headers: &HeaderMap::new(),
             client_ip: [192, 0, 2, 1].into(),
+            sni: None,
         };
         let explanation = table(rules).explain(&lookup, u32::try_from(rules.len()).unwrap());
         let (rule, stand) = explanation.found.unwrap();
@@ -182,6 +183,7 @@ mod tests {
             "api.b.c /v1/x h:x-a=1",
             "- /v1/x q:q=2",
             "- /v1/x ip:10.0.0.0/8",
+            "- /v1/x sni:api.b.c",
             "*.b.c /v1/x GET",
             "api.b.c /v1* GET h:x-b",
             "api.b.c /* GET q:q=1",
@@ -204,6 +206,7 @@ mod tests {
             unmet(Unmet::Header("x-a".to_owned())),
             unmet(Unmet::Query("q".to_owned())),
             unmet(Unmet::ClientIp),
+            unmet(Unmet::Sni),
             Passed::LessSpecificHost,
             unmet(Unmet::Header("x-b".to_owned())),
             Passed::LessSpecificPath,
@@ -231,6 +234,7 @@ mod tests {
             method: &Method::OPTIONS,
             headers: &HeaderMap::new(),
             client_ip: [192, 0, 2, 1].into(),
+            sni: None,
         };
         let explanation = table(&["- /a", "a.b /*"]).explain(&lookup, 2);
         assert_eq!(explanation.found, None);

@@ -25,6 +25,9 @@ pub enum PatternError {
     /// A host with a port.
     #[error("{0:?} names a port: hosts are matched without it")]
     HostPort(String),
+    /// An address where only a name can stand.
+    #[error("{0:?} is an address: clients ask for names only")]
+    Address(String),
     /// A path that does not begin with `/`.
     #[error("{0:?} does not begin with a slash")]
     NotAbsolute(String),

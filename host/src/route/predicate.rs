@@ -8,7 +8,7 @@ use http::header::HeaderName;
 use http::{HeaderValue, Method};
 use ipnet::IpNet;
 
-use super::{Lookup, Rule};
+use super::{Lookup, Rule, ServerName};
 
 /// A demand on a field of the head or a parameter of the query. If it occurs more than once, one occurrence
 /// that passes is enough.
@@ -43,6 +43,8 @@ pub enum Unmet {
     Query(String),
     /// The client's address.
     ClientIp,
+    /// The name that the client's handshake asked for.
+    Sni,
 }
 
 impl FieldTest {
@@ -86,8 +88,9 @@ pub(super) struct Predicates {
     headers: Vec<HeaderTest>,
     query: Vec<FieldMatch>,
     client_ip: Vec<IpNet>,
+    sni: Vec<ServerName>,
     /// How many demands these are: each field and parameter is one, the methods together are one, the
-    /// networks together are one.
+    /// networks together are one, the names of handshakes together are one.
     count: usize,
 }
 
@@ -106,6 +109,7 @@ enum Demand<'p> {
     Header(&'p HeaderTest),
     Query(&'p FieldMatch),
     ClientIp,
+    Sni,
 }
 
 impl Predicates {
@@ -122,12 +126,14 @@ impl Predicates {
         let count = usize::from(!rule.methods.is_empty())
             + headers.len()
             + rule.query.len()
-            + usize::from(!rule.client_ip.is_empty());
+            + usize::from(!rule.client_ip.is_empty())
+            + usize::from(!rule.sni.is_empty());
         Self {
             methods: rule.methods.clone(),
             headers,
             query: rule.query.clone(),
             client_ip: rule.client_ip.clone(),
+            sni: rule.sni.clone(),
             count,
         }
     }
@@ -152,6 +158,7 @@ impl Predicates {
             Demand::Header(header) => Unmet::Header(header.written.clone()),
             Demand::Query(parameter) => Unmet::Query(parameter.name.clone()),
             Demand::ClientIp => Unmet::ClientIp,
+            Demand::Sni => Unmet::Sni,
         })
     }
 
@@ -167,8 +174,12 @@ impl Predicates {
         if let Some(parameter) = query.find(|parameter| !has_parameter(lookup.query, parameter)) {
             return Some(Demand::Query(parameter));
         }
-        let elsewhere = !self.client_ip.is_empty() && !is_in(&self.client_ip, lookup.client_ip);
-        elsewhere.then_some(Demand::ClientIp)
+        if !self.client_ip.is_empty() && !is_in(&self.client_ip, lookup.client_ip) {
+            return Some(Demand::ClientIp);
+        }
+        let asked = |asked: &str| self.sni.iter().any(|name| name.is(asked));
+        let other = !self.sni.is_empty() && !lookup.sni.is_some_and(asked);
+        other.then_some(Demand::Sni)
     }
 
     /// Whether every request for which `other` holds is one for which this holds. May miss some such pairs
@@ -183,8 +194,15 @@ impl Predicates {
                     .client_ip
                     .iter()
                     .all(|net| self.client_ip.iter().any(|wider| wider.contains(net))));
+        let names = self.sni.is_empty()
+            || (!other.sni.is_empty()
+                && other
+                    .sni
+                    .iter()
+                    .all(|name| self.sni.iter().any(|wider| wider.covers(name))));
         methods
             && networks
+            && names
             && self.headers.iter().all(|header| {
                 header.name.is_some()
                     && other

@@ -31,6 +31,8 @@ pub struct Lookup<'a> {
     pub headers: &'a HeaderMap,
     /// The client's address.
     pub client_ip: IpAddr,
+    /// The name that its handshake of TLS asked for, in lower case; none in clear.
+    pub sni: Option<&'a str>,
 }
 
 /// Rules, ready to be found. Immutable: a new set of rules is a new table.

@@ -4,7 +4,7 @@ use super::*;
 use http::{HeaderMap, HeaderName};
 use proptest::prelude::*;
 
-/// A rule as text: `HOSTS PATH [METHODS] [h:NAME~VALUE] [q:NAME=VALUE] [ip:NET]`, the path with a final `*` for
+/// A rule as text: `HOSTS PATH [METHODS] [h:NAME~VALUE] [q:NAME=VALUE] [ip:NET] [sni:NAME]`, the path with a final `*` for
 /// a prefix, hosts and methods with commas, `-` for any host; `=` is exact, `~` prefix, a bare name presence.
 fn rule(text: &str) -> Rule {
     let mut words = text.split(' ').filter(|word| !word.is_empty());
@@ -26,6 +26,7 @@ fn rule(text: &str) -> Rule {
         headers: Vec::new(),
         query: Vec::new(),
         client_ip: Vec::new(),
+        sni: Vec::new(),
     };
     for word in words {
         if let Some(field) = word.strip_prefix("h:") {
@@ -34,6 +35,8 @@ fn rule(text: &str) -> Rule {
             rule.query.push(field_match(parameter));
         } else if let Some(net) = word.strip_prefix("ip:") {
             rule.client_ip.push(net.parse().unwrap());
+        } else if let Some(name) = word.strip_prefix("sni:") {
+            rule.sni.push(ServerName::parse(name).unwrap());
         } else {
             rule.methods
                 .extend(word.split(',').map(|method| method.parse::<Method>().unwrap()));
@@ -60,7 +63,7 @@ pub(super) fn table(rules: &[&str]) -> Table {
     Table::new(&rules.iter().map(|text| rule(text)).collect::<Vec<_>>())
 }
 
-/// A request as text: `METHOD HOST TARGET [NAME:VALUE]... [ip:ADDRESS]`, host `-` for none.
+/// A request as text: `METHOD HOST TARGET [NAME:VALUE]... [ip:ADDRESS] [sni:NAME]`, host `-` for none.
 fn find(table: &Table, request: &str) -> Option<u32> {
     let mut words = request.split(' ');
     let method: Method = words.next().unwrap().parse().unwrap();
@@ -75,10 +78,13 @@ fn find(table: &Table, request: &str) -> Option<u32> {
     };
     let mut headers = HeaderMap::new();
     let mut client_ip = "192.0.2.1".parse().unwrap();
+    let mut sni = None;
     for word in words {
         let (name, value) = word.split_once(':').unwrap();
         if name == "ip" {
             client_ip = value.parse().unwrap();
+        } else if name == "sni" {
+            sni = Some(value);
         } else {
             headers.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
         }
@@ -90,6 +96,7 @@ fn find(table: &Table, request: &str) -> Option<u32> {
         method: &method,
         headers: &headers,
         client_ip,
+        sni,
     })
 }
 
@@ -181,6 +188,11 @@ fn precedence() {
         ),
         (&["- /a ip:10.0.0.0/8"], "GET h /a", None),
         (&["- /a* GET h:x", "- /a"], "GET h /a x:1", Some(1)),
+        (&["- /a", "- /a sni:b.c"], "GET h /a sni:b.c", Some(1)),
+        (&["- /a", "- /a sni:b.c"], "GET b.c /a", Some(0)),
+        (&["- /a sni:b.c sni:*.d"], "GET h /a sni:x.y.d", Some(0)),
+        (&["- /a sni:*.d"], "GET h /a sni:d", None),
+        (&["- /a GET sni:b.c", "- /a sni:b.c"], "GET h /a sni:b.c", Some(0)),
         // Order.
         (&["- /{x}", "- /{y}"], "GET h /a", Some(0)),
         (&["- /a*", "- /a*"], "GET h /a", Some(0)),
@@ -219,6 +231,9 @@ fn unreachable_rules_are_named_with_their_taker() {
         (&["- /a q:x", "- /a h:x"], &[]),
         (&["- /a ip:10.0.0.0/8", "- /a ip:10.1.0.0/16"], &[(1, 0)]),
         (&["- /a ip:10.0.0.0/8", "- /a GET"], &[]),
+        (&["- /a sni:*.b", "- /a sni:a.b sni:*.a.b"], &[(1, 0)]),
+        (&["- /a sni:a.b", "- /a sni:*.b"], &[]),
+        (&["- /a sni:a.b", "- /a"], &[]),
         (&["- /a", "- /a*"], &[]),
         (&["- /*", "- /a"], &[]),
         (&["a /", "a,b /"], &[]),
@@ -295,13 +310,22 @@ fn reference(rules: &[Rule], lookup: &Lookup<'_>) -> Option<u32> {
                     (Some(value), FieldTest::Prefix(text)) => value.to_str().unwrap().starts_with(text),
                 },
             )
+            && (rule.sni.is_empty()
+                || rule.sni.iter().any(|name| match (name.to_string(), lookup.sni) {
+                    (_, None) => false,
+                    (name, Some(asked)) => match name.strip_prefix('*') {
+                        Some(end) => asked.ends_with(end),
+                        None => asked == name,
+                    },
+                }))
     };
     rules
         .iter()
         .enumerate()
         .filter(|(_, rule)| holds(rule))
         .filter_map(|(index, rule)| {
-            let demands = usize::from(!rule.methods.is_empty()) + rule.headers.len();
+            let one = |demanded: bool| usize::from(demanded);
+            let demands = one(!rule.methods.is_empty()) + rule.headers.len() + one(!rule.sni.is_empty());
             Some((
                 (host_rank(rule)?, path_rank(rule)?, usize::MAX - demands, index),
                 index,
@@ -314,7 +338,7 @@ fn reference(rules: &[Rule], lookup: &Lookup<'_>) -> Option<u32> {
 fn rules() -> impl Strategy<Value = String> {
     let host = "-|-|a\\.b|b|\\*\\.b|\\*\\.a\\.b|a\\.b,\\*\\.b";
     let path = "(/(a|b|\\{NAME\\})){1,3}/?|(/[ab]){0,3}\\*|/\\*";
-    let rest = "( GET| GET,POST)?( h:x| h:x=1| h:x~1)?( h:y=2)?";
+    let rest = "( GET| GET,POST)?( h:x| h:x=1| h:x~1)?( h:y=2)?( sni:a\\.b| sni:\\*\\.b)?";
     (host, path, rest).prop_map(|(host, path, rest)| {
         // Each parameter gets a name of its own.
         let mut parts = path.split("NAME");
@@ -338,6 +362,7 @@ proptest! {
         method in "GET|POST|PUT",
         x in prop::option::of("1|12|3"),
         y in prop::option::of("2"),
+        sni in prop::option::of("a\\.b|c\\.b|b"),
     ) {
         let rules: Vec<_> = texts.iter().map(|text| rule(text)).collect();
         let table = Table::new(&rules);
@@ -356,6 +381,7 @@ proptest! {
             method: &method,
             headers: &headers,
             client_ip: "192.0.2.1".parse().unwrap(),
+            sni: sni.as_deref(),
         };
         let found = table.find(&lookup);
         prop_assert_eq!(found, reference(&rules, &lookup), "{:?}", texts);

@@ -9,6 +9,8 @@ use tempfile::TempDir;
 
 use super::{Said, folder};
 
+mod tls;
+
 const TOML: &str = r#"include = ["routes.d/*.toml"]
 
 [gateway]
@@ -207,6 +209,7 @@ async fn why_other_routes_were_passed_over_is_said_for_every_kind_of_reason() {
         ("value", "path = '/x', headers = { x-b = 'hunter2' }"),
         ("query", "path = '/x', query = { q = 'hunter2' }"),
         ("client", "path = '/x', client-ip = ['192.0.2.0/24']"),
+        ("sni", "path = '/x', sni = ['c.b', '*.c']"),
         ("wildcard", "host = '*.b', path = '/x'"),
         ("prefix", "host = 'a.b', prefix = '/'"),
         ("fewer", "host = 'a.b', path = '/x'"),
@@ -233,6 +236,7 @@ async fn why_other_routes_were_passed_over_is_said_for_every_kind_of_reason() {
         "demands query parameter `q`, or another value of it"
     );
     assert_eq!(reason("client"), "is not for client 127.0.0.1");
+    assert_eq!(reason("sni"), "is for server name c.b or *.c");
     assert_eq!(reason("wildcard"), "matches, too, but its host is less specific");
     assert_eq!(reason("prefix"), "matches, too, but its path is less specific");
     assert_eq!(reason("fewer"), "matches, too, but demands less");

@@ -64,6 +64,12 @@ impl Question {
         })
     }
 
+    /// Whether the listener has TLS.
+    pub(super) fn is_secured(&self, config: &Config) -> bool {
+        let listener = config.listeners.get(self.listener);
+        listener.is_some_and(|listener| listener.tls.is_some())
+    }
+
     /// The head of the request.
     pub(super) fn parts(&self) -> Parts {
         let (mut parts, ()) = Request::new(()).into_parts();

@@ -9,7 +9,7 @@ use http::HeaderMap;
 use crate::gateway::Explained;
 use crate::route::{FieldMatch, FieldTest, Passed, Rule, Unmet};
 
-/// Most hosts, methods or networks that one line names.
+/// Most hosts, methods, networks or names that one line names.
 const LISTED: usize = 4;
 
 /// Why a route with this rule was passed over, as the end of a sentence that begins with its name.
@@ -31,6 +31,7 @@ pub(super) fn passed_over(
             format!("demands query parameter `{name}`, or another value of it")
         }
         Passed::Unmet(Unmet::ClientIp) => format!("is not for client {}", explained.client_ip),
+        Passed::Unmet(Unmet::Sni) => format!("is for server name {}", list(&rule.sni)),
         Passed::LessSpecificHost => "matches, too, but its host is less specific".to_owned(),
         Passed::LessSpecificPath => "matches, too, but its path is less specific".to_owned(),
         Passed::FewerPredicates => "matches, too, but demands less".to_owned(),
@@ -48,6 +49,9 @@ pub(super) fn demands(rule: &Rule) -> Vec<String> {
     demands.extend(rule.query.iter().map(|demand| field("query parameter", demand)));
     if !rule.client_ip.is_empty() {
         demands.push(format!("client in {}", list(&rule.client_ip)));
+    }
+    if !rule.sni.is_empty() {
+        demands.push(format!("server name {}", list(&rule.sni)));
     }
     demands
 }

@@ -43,6 +43,8 @@ pub(super) struct RequestReport {
     pub(super) path: String,
     pub(super) host: String,
     pub(super) client_ip: String,
+    /// The name that the client's handshake asked for; none in clear.
+    pub(super) sni: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -146,6 +148,7 @@ impl Report {
                     written_host(question)
                 },
                 client_ip: explained.client_ip.to_string(),
+                sni: explained.sni.clone(),
             },
             listener: listener(config, question.listener),
             routers: routers

@@ -14,11 +14,15 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let request = &self.request;
         writeln!(f, "request    {} {}", request.method, request.target)?;
-        writeln!(
+        write!(
             f,
             "{INDENT}host {}, path {}, client {}",
             request.host, request.path, request.client_ip
         )?;
+        if let Some(sni) = &request.sni {
+            write!(f, ", server name {sni}")?;
+        }
+        writeln!(f)?;
         let listener = &self.listener;
         writeln!(
             f,

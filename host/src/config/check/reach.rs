@@ -4,16 +4,26 @@
 
 use std::collections::BTreeMap;
 
+use super::super::model::Route;
 use super::super::secret::quoted;
 use super::Checked;
 use super::route::RoutePlace;
 use crate::route::{Rule, Table};
 
-/// Warns of routes that are hidden on all of their listeners. `places` are those of the routes.
+/// Warns of routes that are hidden on all of their listeners, or wait for handshakes that none of these does. `places` are
+/// those of the routes.
 pub(super) fn warn(checked: &Checked, places: &[RoutePlace<'_>]) {
     // A router may choose a route that the table never does.
     if !checked.gateway.routers.is_empty() {
         return;
+    }
+    for (route, place) in checked.routes.iter().zip(places) {
+        if demands_tls_in_clear(checked, route) {
+            let name = quoted(&route.name);
+            let message = format!("no request can reach route {name}: none of its listeners has TLS");
+            let help = "`sni` is the name that a handshake of TLS asks for; `host` is that of the request";
+            place.scope.warning(&place.node.span(), message, help);
+        }
     }
     let route = |index: usize| checked.routes.get(index);
     for (hidden, by) in hidden(checked) {
@@ -24,6 +34,12 @@ pub(super) fn warn(checked: &Checked, places: &[RoutePlace<'_>]) {
             place.scope.warning(&place.node.span(), message, help);
         }
     }
+}
+
+/// The route demands a name of a handshake, and is on listeners without TLS only.
+fn demands_tls_in_clear(checked: &Checked, route: &Route) -> bool {
+    let mut own = checked.listeners.iter().enumerate();
+    !route.rule.sni.is_empty() && !own.any(|(index, listener)| route.is_on(index) && listener.tls.is_some())
 }
 
 /// Routes that nothing can reach, in their order, each with the first route that hides it.
@@ -112,6 +128,19 @@ mod tests {
             messages,
             ["no request can reach route `hidden`: `all` takes them all"]
         );
+    }
+
+    #[test]
+    fn a_route_for_a_server_name_needs_a_listener_with_tls() {
+        let text = route("named", "match.sni = 'a.example'");
+        insta::assert_snapshot!(warnings(&text), @"
+        warning: no request can reach route `named`: none of its listeners has TLS
+         --> conf/gateway.toml:4:1
+          |
+        4 | [[routes]]
+          | ^^^^^^^^^^
+          = help: `sni` is the name that a handshake of TLS asks for; `host` is that of the request
+        ");
     }
 
     #[test]

@@ -201,7 +201,7 @@ mod tests {
         assert!(
             route.rule.hosts.is_empty() && route.rule.methods.is_empty() && route.rule.headers.is_empty()
         );
-        assert!(route.rule.query.is_empty() && route.rule.client_ip.is_empty());
+        assert!(route.rule.query.is_empty() && route.rule.client_ip.is_empty() && route.rule.sni.is_empty());
         assert_eq!(
             (route.listeners.as_ref(), route.timeout, route.max_body),
             (None, None, None)
@@ -218,7 +218,7 @@ mod tests {
              address = '127.0.0.1:0'\n[[routes]]\nname = 'r'\nlisteners = ['y']\npipeline = ['a']\n\
              inherit = false\nupstream = 'u'\ntimeout = '3s'\nmax-body = '1KiB'\n[routes.match]\n\
              host = ['api.example.com', '*.example.com']\npath = '/v1/orders/{{id}}'\nmethods = ['GET', 'PURGE']\n\
-             client-ip = ['10.0.0.0/8']\n[routes.match.headers]\nX-A = 'v'\nx-b = {{ present = true }}\n\
+             client-ip = ['10.0.0.0/8']\nsni = ['a.example', '*.b.example']\n[routes.match.headers]\nX-A = 'v'\nx-b = {{ present = true }}\n\
              x-c = {{ prefix = 'p' }}\n[routes.match.query]\nPage = '1'\n"
         ));
         let route = &config.routes[0];
@@ -232,6 +232,8 @@ mod tests {
             [Method::GET, Method::from_bytes(b"PURGE").unwrap()]
         );
         assert_eq!(route.rule.client_ip.len(), 1);
+        let names: Vec<_> = route.rule.sni.iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["a.example", "*.b.example"]);
         let test = |field: &FieldMatch| format!("{} {:?}", field.name, field.test);
         let headers: Vec<_> = route.rule.headers.iter().map(test).collect();
         assert_eq!(headers, ["x-a Exact(\"v\")", "x-b Present", "x-c Prefix(\"p\")"]);

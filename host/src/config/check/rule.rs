@@ -1,4 +1,4 @@
-//! The `match` table of a route: hosts, path, methods, headers, query and client addresses.
+//! The `match` table of a route: hosts, path, methods, headers, query, client addresses and names of handshakes.
 //!
 //! It refuses to know how patterns are matched.
 
@@ -8,16 +8,17 @@ use super::super::reader::{Reader, is_text};
 use super::super::scope::{Node, Scope};
 use super::super::secret::{Text, quoted};
 use super::network;
-use crate::route::{FieldMatch, FieldTest, HostPattern, PathPattern, Rule};
+use crate::route::{FieldMatch, FieldTest, HostPattern, PathPattern, PatternError, Rule, ServerName};
 
 /// The table `match`; absent = every request. None when it has no path that could be stood in for.
 pub(super) fn read(mut reader: Reader<'_>) -> Option<Rule> {
-    let hosts = hosts(&mut reader);
+    let hosts = names(&mut reader, "host", "a host pattern", HostPattern::parse);
     let path = path(&mut reader);
     let methods = methods(&mut reader);
     let headers = headers(&mut reader);
     let query = query(&mut reader);
     let client_ip = network::networks(&mut reader, "client-ip", "leave it out for any client");
+    let sni = names(&mut reader, "sni", "a server name", ServerName::parse);
     reader.finish();
     Some(Rule {
         hosts,
@@ -26,24 +27,31 @@ pub(super) fn read(mut reader: Reader<'_>) -> Option<Rule> {
         headers,
         query,
         client_ip,
+        sni,
     })
 }
 
-fn hosts(reader: &mut Reader<'_>) -> Vec<HostPattern> {
+/// One pattern of names, or a list of them.
+fn names<T>(
+    reader: &mut Reader<'_>,
+    key: &'static str,
+    what: &str,
+    parse: fn(&str) -> Result<T, PatternError>,
+) -> Vec<T> {
     let scope = reader.scope();
-    let Some((_, node)) = reader.entry("host") else {
+    let Some((_, node)) = reader.entry(key) else {
         return Vec::new();
     };
     let texts = if is_text(node) {
-        scope.text("`host`", node).into_iter().collect()
+        scope.text(&quoted(key), node).into_iter().collect()
     } else {
         reader
-            .texts("host", "leave it out for any host")
+            .texts(key, &format!("leave it out for any {key}"))
             .unwrap_or_default()
     };
     texts
         .iter()
-        .filter_map(|text| scope.parse(text, "a host pattern", HostPattern::parse))
+        .filter_map(|text| scope.parse(text, what, parse))
         .collect()
 }
 
@@ -162,7 +170,7 @@ mod tests {
     fn a_bad_match_is_reported_part_by_part() {
         let text = "[upstreams.u]\nendpoints = ['127.0.0.1:1']\n[[routes]]\nname = 'r'\nupstream = 'u'\n\
                     [routes.match]\nhost = []\npath = 'orders'\nprefix = '/'\nmethods = ['get']\n\
-                    client-ip = ['here']\n[routes.match.headers]\n'a b' = 'x'\nx-a = {}\n\
+                    client-ip = ['here']\nsni = '192.0.2.1'\n[routes.match.headers]\n'a b' = 'x'\nx-a = {}\n\
                     x-b = { present = false }\nx-c = 5\nx-d = { suffix = 'a' }\nx-e = \"a\\nb\"\n";
         insta::assert_snapshot!(errors(text), @r#"
         error: `host` is empty
@@ -199,50 +207,57 @@ mod tests {
            |              ^^^^^^
            = help: write an address with a prefix length: `10.0.0.0/8`, or `fd00::/8` for IPv6
 
-        error: `a b` is not a header name
-          --> gateway.toml:13:1
+        error: `192.0.2.1` is not a server name
+          --> gateway.toml:12:7
            |
-        13 | 'a b' = 'x'
+        12 | sni = '192.0.2.1'
+           |       ^^^^^^^^^^^
+           = help: "192.0.2.1" is an address: clients ask for names only
+
+        error: `a b` is not a header name
+          --> gateway.toml:14:1
+           |
+        14 | 'a b' = 'x'
            | ^^^^^
 
         error: `x-a` must be either present or have a prefix
-          --> gateway.toml:14:7
+          --> gateway.toml:15:7
            |
-        14 | x-a = {}
+        15 | x-a = {}
            |       ^^
            = help: write a value, `{ present = true }` or `{ prefix = ".." }`
 
         error: `x-b` must be either present or have a prefix
-          --> gateway.toml:15:7
+          --> gateway.toml:16:7
            |
-        15 | x-b = { present = false }
+        16 | x-b = { present = false }
            |       ^^^^^^^^^^^^^^^^^^^
            = help: write a value, `{ present = true }` or `{ prefix = ".." }`
 
         error: `x-c` must be a string or a table, not an integer
-          --> gateway.toml:16:7
+          --> gateway.toml:17:7
            |
-        16 | x-c = 5
+        17 | x-c = 5
            |       ^
 
         error: `x-d` must be either present or have a prefix
-          --> gateway.toml:17:7
+          --> gateway.toml:18:7
            |
-        17 | x-d = { suffix = 'a' }
+        18 | x-d = { suffix = 'a' }
            |       ^^^^^^^^^^^^^^^^
            = help: write a value, `{ present = true }` or `{ prefix = ".." }`
 
         error: unknown key `suffix` in `x-d`
-          --> gateway.toml:17:9
+          --> gateway.toml:18:9
            |
-        17 | x-d = { suffix = … }
+        18 | x-d = { suffix = … }
            |         ^^^^^^
            = help: possible keys: prefix, present
 
         error: `a b` is not a possible value
-          --> gateway.toml:18:7
+          --> gateway.toml:19:7
            |
-        18 | x-e = "a\nb"
+        19 | x-e = "a\nb"
            |       ^^^^^^
            = help: no header field can have this value
         "#);

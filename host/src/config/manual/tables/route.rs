@@ -126,6 +126,12 @@ pub(super) const MATCH: &[Key] = &[
         default: Words("any"),
         text: "Networks, one of which the client is in.",
     },
+    Key {
+        name: "sni",
+        kind: OneOrMore("api.example.com"),
+        default: Words("any"),
+        text: "The name that the client's TLS handshake asked for, written as in `host`; no request in clear matches. One or a list.",
+    },
 ];
 
 pub(super) const FIELD: &[Key] = &[
