@@ -1,7 +1,7 @@
 //! The client against scripted servers: raw bytes on one side, the public API on the other.
 
 mod backpressure;
-mod care;
+pub(super) mod care;
 mod framing;
 mod pooling;
 mod script;

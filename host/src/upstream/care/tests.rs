@@ -6,11 +6,10 @@ use std::rc::Rc;
 use tokio::sync::Semaphore;
 use tokio::task::LocalSet;
 
-use super::super::breaker::Pauses;
 use super::super::failure::FailureKind;
 use super::super::limits::Limit;
 use super::super::settings::Settings;
-use super::super::tests::settings;
+use super::super::tests::care::{marks, plan, shared};
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -23,44 +22,6 @@ fn outlier() -> OutlierRules {
         max_time: 300 * SECOND,
         max_percent: 50,
     }
-}
-
-fn plan(scope: Scope) -> BreakerPlan {
-    BreakerPlan {
-        rules: BreakerRules {
-            consecutive: Some(2),
-            error_percent: None,
-            slow_percent: None,
-            slow_after: SECOND,
-            min_requests: 1,
-            window: 10 * SECOND,
-            pauses: Pauses {
-                first: 5 * SECOND,
-                longest: 60 * SECOND,
-                trials: 1,
-                successes: 1,
-            },
-        },
-        scope,
-        statuses: (500..=500).into(),
-    }
-}
-
-fn shared(ports: &[u16], care: CareRules) -> Arc<Shared> {
-    let settings = Settings {
-        care,
-        ..settings(ports)
-    };
-    Shared::new(Arc::new(settings), None)
-}
-
-fn marks(shared: &Shared) -> Vec<Vec<Mark>> {
-    let roster = shared.roster();
-    roster
-        .seats
-        .iter()
-        .map(|seat| seat.member.marks().collect())
-        .collect()
 }
 
 fn heard(shared: &Shared, at: usize, outcome: Outcome) {

@@ -13,7 +13,8 @@ const SECOND: Duration = Duration::from_secs(1);
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 const BROKEN: &str = "HTTP/1.1 500 Broken\r\ncontent-length: 0\r\n\r\n";
 
-fn plan(scope: Scope) -> BreakerPlan {
+/// Two failures in a row open for five seconds.
+pub(in crate::upstream) fn plan(scope: Scope) -> BreakerPlan {
     BreakerPlan {
         rules: BreakerRules {
             consecutive: Some(2),
@@ -34,7 +35,7 @@ fn plan(scope: Scope) -> BreakerPlan {
     }
 }
 
-fn shared(ports: &[u16], care: CareRules) -> Arc<Shared> {
+pub(in crate::upstream) fn shared(ports: &[u16], care: CareRules) -> Arc<Shared> {
     let settings = Settings {
         care,
         ..settings(ports)
@@ -42,7 +43,7 @@ fn shared(ports: &[u16], care: CareRules) -> Arc<Shared> {
     Shared::new(Arc::new(settings), None)
 }
 
-fn marks(shared: &Shared) -> Vec<Vec<Mark>> {
+pub(in crate::upstream) fn marks(shared: &Shared) -> Vec<Vec<Mark>> {
     let roster = shared.roster();
     roster
         .seats
