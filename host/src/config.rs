@@ -38,7 +38,9 @@ pub use model::{
     RetryBudget, Route, SameSite, SlowStart, Source, StaticAnswer, Step, Sticky, Target, Upgrades, Upstream,
     UpstreamProtocol,
 };
-pub use model::{Breaker, BreakerScope, Care, HealthCheck, HealthProbe, HttpCheck, Outlier, UpstreamLimits};
+pub use model::{
+    Breaker, BreakerScope, Care, GrpcCheck, HealthCheck, HealthProbe, HttpCheck, Outlier, UpstreamLimits,
+};
 pub use origin::Origin;
 pub use plugin_config::PluginConfig;
 pub use reference::{Environment, ProcessEnvironment};

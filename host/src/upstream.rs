@@ -48,7 +48,7 @@ pub use care::{BreakerPlan, Care, CareRules, Guard, PROBES_AT_ONCE, Scope, Ward,
 pub use cluster::{Cluster, Until};
 pub use discovery::{Dns, DnsError, DnsSettings, Family, Lookup, Place, follow, names};
 pub use failure::{BodyLength, Failure, FailureKind, RetrySafety};
-pub use health::{Change, Checked, HealthRules, HttpProbe, Probe, Standing, Thresholds};
+pub use health::{Change, Checked, GrpcProbe, HealthRules, HttpProbe, Probe, Standing, Thresholds};
 pub use http2::Http2Body;
 pub use limits::{InUse, Limit, LimitRules, Limits, Permit};
 pub use lineup::{Aim, Tried};

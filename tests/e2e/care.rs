@@ -13,6 +13,7 @@ mod health;
 mod limits;
 mod load;
 mod outlier;
+mod processes;
 
 /// One route, to the upstream `up` with these endpoints and further keys.
 fn front(endpoints: &[&Endpoint], keys: &str) -> GatewayBuilder {

@@ -8,6 +8,7 @@ mod calls;
 mod drain;
 mod exchanges;
 mod floods;
+mod health;
 mod malformed;
 mod protocols;
 mod recourse;

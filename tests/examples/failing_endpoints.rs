@@ -1,8 +1,8 @@
 //! What clients feel while one of three endpoints is killed, hung or slowed under load: error rate and p99 of the gateway,
 //! and of Envoy's least request beside it when `ENVOY` names its binary.
 //!
-//! `cargo build --release -p portcullis && ENVOY=.. cargo run --release -p portcullis-tests --example failing_endpoints`.
-//! It informs and proves nothing by itself: on a busy machine the scheduler is in every figure.
+//! `cargo build -p portcullis && ENVOY=.. cargo run -p portcullis-tests --example failing_endpoints`, or both with
+//! `--release`: it runs the gateway's binary of its own profile. It informs and proves nothing by itself: on a busy machine the scheduler is in every figure.
 #![allow(
     clippy::print_stdout,
     clippy::expect_used,

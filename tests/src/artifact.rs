@@ -28,10 +28,23 @@ pub fn guest(name: &str) -> PathBuf {
 /// When it was not built.
 #[must_use]
 pub fn binary() -> PathBuf {
-    let path = profile_folder().join(format!("portcullis{}", env::consts::EXE_SUFFIX));
+    executable("portcullis", "cargo xtask test")
+}
+
+/// The binary of [`endpoint::process`](crate::endpoint::process), which `cargo test` builds with the tests.
+///
+/// # Panics
+/// When it was not built.
+#[must_use]
+pub fn endpoint() -> PathBuf {
+    executable("endpoint", "cargo build -p portcullis-tests")
+}
+
+fn executable(name: &str, built_by: &str) -> PathBuf {
+    let path = profile_folder().join(format!("{name}{}", env::consts::EXE_SUFFIX));
     assert!(
         path.is_file(),
-        "{} is missing: `cargo xtask test` builds it",
+        "{} is missing: `{built_by}` builds it",
         path.display()
     );
     path

@@ -1,6 +1,8 @@
 //! An endpoint that can be killed, hung, slowed and brought back on the same port while a test goes on. It answers
 //! requests without a body, counts them, and keeps checks (`/health`) apart. It knows nothing of gateways.
 
+pub mod process;
+
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -58,7 +60,15 @@ impl Endpoint {
     /// # Panics
     /// Without a free port.
     pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0))).await
+    }
+
+    /// The same at an address.
+    ///
+    /// # Panics
+    /// When that is taken.
+    pub async fn start_at(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await.expect("a free port");
         let endpoint = Self {
             address: listener.local_addr().expect("a bound listener has an address"),
             state: Arc::new(State {

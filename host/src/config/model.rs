@@ -34,7 +34,7 @@ pub use upstream::{
     SlowStart, Source, StaticAnswer, Sticky, Upstream,
 };
 pub use upstream::{
-    Breaker, BreakerScope, Care, HealthCheck, HealthProbe, HttpCheck, Outlier, UpstreamLimits,
+    Breaker, BreakerScope, Care, GrpcCheck, HealthCheck, HealthProbe, HttpCheck, Outlier, UpstreamLimits,
 };
 
 /// A whole configuration that passed every check.

@@ -1,5 +1,6 @@
 //! Active health checks: what the results of checks make of an endpoint. It refuses to know how a check is made.
 
+mod grpc;
 pub(super) mod probe;
 
 use std::time::Duration;
@@ -28,6 +29,17 @@ pub enum Probe {
     Tcp,
     /// That it answers a request.
     Http(HttpProbe),
+    /// That it says that it serves, by the health protocol of gRPC. Its servers speak HTTP/2.
+    Grpc(GrpcProbe),
+}
+
+/// The call of a check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrpcProbe {
+    /// The service; empty for the server as a whole.
+    pub service: String,
+    /// The authority; the endpoint itself if it is none.
+    pub host: Option<String>,
 }
 
 /// The request of a check, and its good answers.

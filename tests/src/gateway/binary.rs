@@ -2,11 +2,9 @@
 //! the same folder), and for tests of the command line.
 
 use std::io::Read;
-use std::net::{SocketAddr, TcpListener};
 use std::ops::Deref;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
@@ -18,15 +16,11 @@ use crate::gateway::Errors;
 use crate::gateway::builder::GatewayBuilder;
 use crate::gateway::site::Site;
 use crate::patience::{PATIENCE, eventually};
+use crate::port;
 use crate::request::Request;
 
 /// Most bytes of output that are kept.
 const MAX_OUTPUT: usize = 4 << 20;
-/// Ports to try, below those that the kernel gives to outgoing connections (32768 on, on Linux): a port that is free
-/// now is then not taken by a connection before the binary binds it.
-const FIRST_PORT: u16 = 20_000;
-const PORTS: u16 = 12_000;
-
 /// A gateway in a process of its own; killed when dropped. What it can be asked is in [`Site`].
 ///
 /// It fails the test if it panicked or logged an ERROR, unless [`GatewayBuilder::allow_errors`] was said.
@@ -41,7 +35,7 @@ pub struct BinaryGateway {
 impl BinaryGateway {
     /// Starts the binary on what `builder` says, and waits until it is ready.
     pub(crate) async fn start(mut builder: GatewayBuilder) -> Self {
-        let (public, admin) = (free_port(), free_port());
+        let (public, admin) = (port::later(), port::later());
         builder.listen_on(public, admin);
         let folder = builder.write();
         let mut command = Command::new(artifact::binary());
@@ -202,29 +196,9 @@ fn keep(pipe: Option<impl Read + Send + 'static>, output: &Arc<Mutex<String>>) {
     });
 }
 
-/// A port that nobody listens on, and that no other test of this process was given.
-fn free_port() -> SocketAddr {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Several test processes may run at once: each begins elsewhere.
-    let begin = u16::try_from(std::process::id() % u32::from(PORTS)).expect("less than PORTS");
-    for _ in 0..PORTS {
-        let port = FIRST_PORT + (begin + NEXT.fetch_add(1, Ordering::Relaxed) % PORTS) % PORTS;
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        if TcpListener::bind(address).is_ok() {
-            return address;
-        }
-    }
-    panic!("no free port from {FIRST_PORT} on");
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ports_are_not_given_twice() {
-        assert_ne!(free_port(), free_port());
-    }
 
     #[test]
     fn errors_are_told_from_lines_that_speak_of_them() {

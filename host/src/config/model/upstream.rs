@@ -15,7 +15,9 @@ use crate::config::origin::Origin;
 use crate::tls::Client;
 
 pub use balance::{Balance, HashOn, Policy, SameSite, SlowStart, Sticky};
-pub use care::{Breaker, BreakerScope, Care, HealthCheck, HealthProbe, HttpCheck, Outlier, UpstreamLimits};
+pub use care::{
+    Breaker, BreakerScope, Care, GrpcCheck, HealthCheck, HealthProbe, HttpCheck, Outlier, UpstreamLimits,
+};
 pub use recourse::{Condition, Fallback, Recourse, Retries, RetryBudget, StaticAnswer};
 
 /// `[upstreams.NAME]`: servers that answer alike.

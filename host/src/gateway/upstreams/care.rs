@@ -2,8 +2,8 @@
 
 use crate::config;
 use crate::upstream::{
-    BreakerPlan, BreakerRules, CareRules, HealthRules, HttpProbe, LimitRules, OutlierRules, Pauses, Probe,
-    Scope, Thresholds,
+    BreakerPlan, BreakerRules, CareRules, GrpcProbe, HealthRules, HttpProbe, LimitRules, OutlierRules,
+    Pauses, Probe, Scope, Thresholds,
 };
 
 /// The rules that `config` says.
@@ -20,6 +20,10 @@ fn health(config: &config::HealthCheck) -> HealthRules {
     HealthRules {
         probe: match &config.probe {
             config::HealthProbe::Tcp => Probe::Tcp,
+            config::HealthProbe::Grpc(grpc) => Probe::Grpc(GrpcProbe {
+                service: grpc.service.clone(),
+                host: grpc.host.clone(),
+            }),
             config::HealthProbe::Http(http) => Probe::Http(HttpProbe {
                 method: http.method.clone(),
                 path: http.path.clone(),

@@ -1,13 +1,13 @@
-//! One health check: a connection, or a request and its answer. It refuses to know what follows from it.
+//! One health check: a connection, a request and its answer, or a call of gRPC. It refuses to know what follows from it.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::header::{CONNECTION, USER_AGENT};
-use http::{HeaderMap, HeaderValue, StatusCode};
-use http_body_util::Empty;
+use bytes::{Bytes, BytesMut};
+use http::header::{CONNECTION, CONTENT_TYPE, TE, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full};
 use tokio::time::Instant;
 
 use super::super::balance::Policy;
@@ -18,10 +18,13 @@ use super::super::failure::FailureKind;
 use super::super::lineup::Aim;
 use super::super::member::Member;
 use super::super::pool::Slot;
+use super::super::reply::Reply;
 use super::super::request::RequestHead;
 use super::super::settings::{Endpoint, Settings};
 use super::super::shared::Shared;
-use super::{HealthRules, HttpProbe, Probe};
+use super::grpc::{self, Said};
+use super::{GrpcProbe, HealthRules, HttpProbe, Probe};
+use crate::message::grpc::GrpcStatus;
 
 /// Why a check failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +35,15 @@ pub(in crate::upstream) enum Why {
     /// There was an answer, but none of those that are expected.
     #[error("it answered {0}")]
     Status(StatusCode),
+    /// The call ended badly.
+    #[error("the call ended with {}", .0.name())]
+    Call(GrpcStatus),
+    /// The call ended well, and the service does not serve.
+    #[error("it says that it is {}", .0.name())]
+    Says(Said),
+    /// The call ended well, and there is no telling what it says.
+    #[error("its answer is none to a health check")]
+    Unreadable,
 }
 
 /// Checks one endpoint, on a connection of its own each time.
@@ -65,7 +77,8 @@ impl Prober {
             port,
         };
         let authority = match &rules.probe {
-            Probe::Http(HttpProbe { host: Some(host), .. }) => host.clone(),
+            Probe::Http(HttpProbe { host: Some(host), .. })
+            | Probe::Grpc(GrpcProbe { host: Some(host), .. }) => host.clone(),
             _ => named.to_string(),
         };
         let member = Arc::new(Member::new(endpoint.clone(), None));
@@ -86,16 +99,22 @@ impl Prober {
         };
         let shared = Shared::new(Arc::new(own), None);
         let cluster = Cluster::new(Arc::clone(&shared));
-        let headers = [
-            (CONNECTION, HeaderValue::from_static("close")),
-            (USER_AGENT, HeaderValue::from_static("portcullis-health-check")),
-        ];
+        let own: &[_] = match &rules.probe {
+            Probe::Tcp | Probe::Http(_) => &[(CONNECTION, "close")],
+            Probe::Grpc(_) => &[(CONTENT_TYPE, "application/grpc"), (TE, "trailers")],
+        };
+        let headers = own
+            .iter()
+            .cloned()
+            .chain([(USER_AGENT, "portcullis-health-check")]);
         Self {
             slot: Slot::new(member, &shared, Instant::now()),
             cluster,
             rules: rules.clone(),
             authority,
-            headers: headers.into_iter().collect(),
+            headers: headers
+                .map(|(name, value)| (name, HeaderValue::from_static(value)))
+                .collect(),
         }
     }
 
@@ -111,23 +130,61 @@ impl Prober {
                 Err(fault) => Err(Why::Failed(in_time(fault.kind))),
             },
             Probe::Http(http) => self.ask(http, end.into()).await,
+            Probe::Grpc(call) => self.call(call, end.into()).await,
         }
     }
 
-    async fn ask(&self, http: &HttpProbe, until: Until) -> Result<(), Why> {
+    async fn send(
+        &self,
+        method: &Method,
+        target: &str,
+        body: Bytes,
+        until: Until,
+    ) -> Result<Response<Reply<Full<Bytes>>>, Why> {
         let head = RequestHead {
-            method: &http.method,
-            target: &http.path,
+            method,
+            target,
             authority: &self.authority,
             headers: &self.headers,
             upgrade: None,
             via: None,
         };
-        let body = Empty::<Bytes>::new();
-        let answer = self.cluster.send(head, body, until, Aim::default()).await;
-        let status = answer
-            .map_err(|failure| Why::Failed(in_time(failure.kind)))?
-            .status();
+        let answer = self.cluster.send(head, Full::new(body), until, Aim::default());
+        answer.await.map_err(|failure| Why::Failed(in_time(failure.kind)))
+    }
+
+    async fn call(&self, call: &GrpcProbe, until: Until) -> Result<(), Why> {
+        let question = grpc::question(&call.service);
+        let answer = self.send(&Method::POST, grpc::CHECK, question, until).await?;
+        let (head, mut body) = answer.into_parts();
+        if head.status != StatusCode::OK {
+            return Err(Why::Status(head.status));
+        }
+        let (mut message, mut status) = (BytesMut::new(), GrpcStatus::of(&head.headers));
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|failure| Why::Failed(in_time(failure.kind)))?;
+            if let Some(trailers) = frame.trailers_ref() {
+                status = GrpcStatus::of(trailers);
+            }
+            message.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
+            if message.len() > grpc::MAX_ANSWER {
+                return Err(Why::Unreadable);
+            }
+        }
+        match status.unwrap_or(GrpcStatus::Unknown) {
+            GrpcStatus::Ok => {}
+            status => return Err(Why::Call(status)),
+        }
+        match grpc::answer(&message) {
+            Some(Said::Serving) => Ok(()),
+            Some(other) => Err(Why::Says(other)),
+            None => Err(Why::Unreadable),
+        }
+    }
+
+    async fn ask(&self, http: &HttpProbe, until: Until) -> Result<(), Why> {
+        let answer = self.send(&http.method, &http.path, Bytes::new(), until).await?;
+        let status = answer.status();
         if http.expect.contains(status) {
             Ok(())
         } else {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::Method;
 
 use crate::config::model::{
-    Breaker, BreakerScope, Care, HealthCheck, HealthProbe, HttpCheck, Outlier, UpstreamLimits,
+    Breaker, BreakerScope, Care, GrpcCheck, HealthCheck, HealthProbe, HttpCheck, Outlier, UpstreamLimits,
     UpstreamProtocol,
 };
 use crate::config::reader::Reader;
@@ -17,25 +17,37 @@ use crate::message::statuses::Statuses;
 const TICK: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 3600);
+/// Longest name of a service that is checked, in bytes.
+const MAX_SERVICE: usize = 256;
 const REQUESTS: RangeInclusive<usize> = 1..=10_000_000;
 
 /// The keys of an upstream whose servers speak `protocol`.
 pub(super) fn read(reader: &mut Reader<'_>, protocol: UpstreamProtocol) -> Care {
     Care {
-        health_check: health_check(reader.section("health-check")),
+        health_check: health_check(reader.section("health-check"), protocol),
         outlier: outlier(reader.section("outlier")),
         breaker: breaker(reader.section("breaker")),
         limits: limits(reader.section("limits"), protocol),
     }
 }
 
-fn health_check(mut reader: Reader<'_>) -> Option<HealthCheck> {
+fn health_check(mut reader: Reader<'_>, spoken: UpstreamProtocol) -> Option<HealthCheck> {
     let present = reader.is_present();
-    let protocol = reader.choice(
-        "protocol",
-        &[("http", Protocol::Http), ("tcp", Protocol::Tcp)],
-        Protocol::Http,
-    );
+    let choices = [
+        ("http", Protocol::Http),
+        ("tcp", Protocol::Tcp),
+        ("grpc", Protocol::Grpc),
+    ];
+    let protocol = reader.choice("protocol", &choices, Protocol::Http);
+    let service = reader.parsed("service", "a service", |text| match text.len() {
+        0..=MAX_SERVICE => Ok(text.to_owned()),
+        _ => Err("a name has at most 256 bytes"),
+    });
+    if service.is_some() && protocol != Protocol::Grpc {
+        let help = "leave it out, or say `protocol = \"grpc\"`";
+        let message = "only a check by gRPC asks for a service";
+        reader.scope().error_with_help(reader.at(), message, help);
+    }
     let probe = match protocol {
         Protocol::Http => HealthProbe::Http(http_check(&mut reader)),
         Protocol::Tcp => {
@@ -48,6 +60,10 @@ fn health_check(mut reader: Reader<'_>) -> Option<HealthCheck> {
             }
             HealthProbe::Tcp
         }
+        Protocol::Grpc => HealthProbe::Grpc(GrpcCheck {
+            service: service.unwrap_or_default(),
+            host: grpc_host(&mut reader, spoken),
+        }),
     };
     let check = HealthCheck {
         probe,
@@ -61,29 +77,52 @@ fn health_check(mut reader: Reader<'_>) -> Option<HealthCheck> {
     present.then_some(check)
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Protocol {
     Http,
     Tcp,
+    Grpc,
+}
+
+/// What a check by gRPC may say beside its service.
+fn grpc_host(reader: &mut Reader<'_>, spoken: UpstreamProtocol) -> Option<String> {
+    for key in ["method", "path", "expect"] {
+        let help = "leave out what belongs to `protocol = \"http\"`";
+        reader.refuse(key, "a check by gRPC is a call of its own kind", help);
+    }
+    if spoken == UpstreamProtocol::Http1 {
+        let help = "say of the upstream `protocol = \"h2\"`, or check it by `http` or `tcp`";
+        let message = "a check by gRPC needs an upstream that speaks HTTP/2";
+        reader.scope().error_with_help(reader.at(), message, help);
+    }
+    host(reader)
+}
+
+/// The Host field of a check.
+fn host(reader: &mut Reader<'_>) -> Option<String> {
+    reader.parsed("host", "a host", |text| {
+        if is_visible(text) && !text.contains(['/', '?', '#', '@']) {
+            Ok(text.to_owned())
+        } else {
+            Err("write it as in the Host field: `orders.example` or `orders.example:8080`")
+        }
+    })
+}
+
+fn is_visible(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn http_check(reader: &mut Reader<'_>) -> HttpCheck {
-    let visible = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
     let method = reader.parsed("method", "a method", super::super::rule::method);
     let path = reader.parsed("path", "a path", |text| {
-        if text.starts_with('/') && visible(text) && !text.contains('#') {
+        if text.starts_with('/') && is_visible(text) && !text.contains('#') {
             Ok(text.to_owned())
         } else {
             Err("it begins with `/` and has no blanks; a query may follow")
         }
     });
-    let host = reader.parsed("host", "a host", |text| {
-        if visible(text) && !text.contains(['/', '?', '#', '@']) {
-            Ok(text.to_owned())
-        } else {
-            Err("write it as in the Host field: `orders.example` or `orders.example:8080`")
-        }
-    });
+    let host = host(reader);
     let expect = statuses(
         reader,
         "expect",
@@ -322,6 +361,43 @@ mod tests {
         3 | health-check = { protocol = 'tcp', path = '/' }
           |                                    ^^^^
           = help: leave out what belongs to `protocol = "http"`
+        "#);
+    }
+
+    #[test]
+    fn a_check_by_grpc_asks_an_upstream_that_speaks_http_2_for_a_service() {
+        let keys =
+            "protocol = 'h2'\nhealth-check = { protocol = 'grpc', service = 'pkg.Orders', host = 'o' }\n";
+        let probe = care(keys).health_check.unwrap().probe;
+        let asked = GrpcCheck {
+            service: "pkg.Orders".to_owned(),
+            host: Some("o".to_owned()),
+        };
+        assert_eq!(probe, HealthProbe::Grpc(asked));
+        let text = format!("{UPSTREAM}health-check = {{ protocol = 'grpc', path = '/' }}\n");
+        insta::assert_snapshot!(errors(&text), @r#"
+        error: a check by gRPC needs an upstream that speaks HTTP/2
+         --> gateway.toml:3:1
+          |
+        3 | health-check = { protocol = 'grpc', path = '/' }
+          | ^^^^^^^^^^^^
+          = help: say of the upstream `protocol = "h2"`, or check it by `http` or `tcp`
+
+        error: a check by gRPC is a call of its own kind
+         --> gateway.toml:3:37
+          |
+        3 | health-check = { protocol = 'grpc', path = '/' }
+          |                                     ^^^^
+          = help: leave out what belongs to `protocol = "http"`
+        "#);
+        let text = format!("{UPSTREAM}health-check = {{ service = 'a' }}\n");
+        insta::assert_snapshot!(errors(&text), @r#"
+        error: only a check by gRPC asks for a service
+         --> gateway.toml:3:1
+          |
+        3 | health-check = { service = 'a' }
+          | ^^^^^^^^^^^^
+          = help: leave it out, or say `protocol = "grpc"`
         "#);
     }
 

@@ -10,9 +10,10 @@ use super::DAY;
 pub(super) const HEALTH_CHECK: &[Key] = &[
     Key {
         name: "protocol",
-        kind: Choice(&["http", "tcp"]),
+        kind: Choice(&["http", "tcp", "grpc"]),
         default: Value("\"http\""),
-        text: "What a check is: a request, or a connection alone. The next four keys belong to `http`.",
+        text: "What a check is: a request, a connection alone, or a call of `grpc.health.v1.Health/Check`, for which the upstream needs \
+               `protocol = \"h2\"`. `method`, `path` and `expect` belong to `http`, `service` to `grpc`, and `host` to both.",
     },
     Key {
         name: "method",
@@ -31,6 +32,12 @@ pub(super) const HEALTH_CHECK: &[Key] = &[
         kind: Text("orders.example"),
         default: Words("the endpoint"),
         text: "The Host field of the request.",
+    },
+    Key {
+        name: "service",
+        kind: Text("orders.v1.Orders"),
+        default: Words("the server as a whole"),
+        text: "The gRPC service that is asked for.",
     },
     Key {
         name: "expect",

@@ -45,6 +45,17 @@ pub enum HealthProbe {
     Http(HttpCheck),
     /// `tcp`.
     Tcp,
+    /// `grpc`.
+    Grpc(GrpcCheck),
+}
+
+/// What a check by the health protocol of gRPC asks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GrpcCheck {
+    /// `service`, default the server as a whole.
+    pub service: String,
+    /// `host`, default the endpoint.
+    pub host: Option<String>,
 }
 
 /// What a check by HTTP asks and expects.
