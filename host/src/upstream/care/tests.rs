@@ -10,6 +10,7 @@ use super::super::failure::FailureKind;
 use super::super::limits::Limit;
 use super::super::settings::Settings;
 use super::super::tests::care::{marks, plan, shared};
+use super::super::tests::settings;
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
