@@ -5,6 +5,7 @@ mod any;
 mod bodies;
 mod fail;
 mod finish;
+mod passing;
 mod payload;
 mod router;
 mod run;

@@ -1,7 +1,6 @@
 //! One exchange on its way through a pipeline: request heads in order, response heads in reverse, and the
 //! one place where a hook is called, timed and judged.
 
-use std::ops::Range;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -221,29 +220,6 @@ impl Run {
         Ok(payload)
     }
 
-    /// The response passes these stages, the last first: what they asked for while there was none is done to it. The
-    /// culprit does not see its own answer.
-    pub(super) fn pass(&mut self, stages: Range<usize>, culprit: Option<usize>) {
-        if !self.x().has_ahead() {
-            return;
-        }
-        for index in stages.rev() {
-            if !self.is_out(index) && culprit != Some(index) {
-                self.x().make_ahead(index);
-            }
-        }
-    }
-
-    /// [`pass`](Self::pass) of all stages below `below`, after which no hook can replace the response.
-    pub(super) fn pass_all(&mut self, below: usize, culprit: Option<usize>) {
-        if !self.x().has_ahead() {
-            return;
-        }
-        let out = self.every_out();
-        self.x()
-            .make_all_ahead(below, |index| out & bit(index) == 0 && culprit != Some(index));
-    }
-
     /// Remembers who refused.
     pub(super) fn refused(&mut self, index: usize, problem: Box<Problem>) -> Box<Problem> {
         self.culprit = Some(index);
@@ -265,7 +241,8 @@ impl Run {
         self.every_out() & bit(index) != 0
     }
 
-    fn every_out(&self) -> u128 {
+    /// All of them, a bit each.
+    pub(super) fn every_out(&self) -> u128 {
         self.out | self.lost | self.absent
     }
 
