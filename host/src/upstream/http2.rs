@@ -6,6 +6,7 @@ mod head;
 mod judgement;
 mod link;
 mod patience;
+mod wire;
 
 use std::future::poll_fn;
 use std::io;

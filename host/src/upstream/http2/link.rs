@@ -11,6 +11,7 @@ use http::Request;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use super::wire::Wire;
 use crate::upstream::care::Pass;
 use crate::upstream::connect;
 use crate::upstream::failure::{FailureKind, Fault};
@@ -143,7 +144,7 @@ impl Link {
             .max_send_buffer_size(SEND_BUFFER)
             .data_frame_budget(SMALL_FRAMES);
         let (send, connection) = builder
-            .handshake(stream)
+            .handshake(Wire::new(stream))
             .await
             .map_err(|error| Fault::with(FailureKind::Connect, error))?;
         let over = Rc::new(Cell::new(false));
