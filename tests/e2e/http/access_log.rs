@@ -46,6 +46,13 @@ impl Log {
             .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
             .collect()
     }
+
+    /// The only line.
+    pub(crate) async fn one_of(&self, gateway: Gateway) -> Value {
+        let lines = self.json_of(gateway).await;
+        let [line] = <[Value; 1]>::try_from(lines).unwrap_or_else(|lines| panic!("{lines:?}"));
+        line
+    }
 }
 
 fn lines(path: &Path) -> Vec<String> {
@@ -62,10 +69,7 @@ async fn a_line_says_what_was_asked_and_what_came_of_it() {
         .header("host", "api.example:8080")
         .header("user-agent", "test/1 \"quoted\"");
     gateway.send(&request).await;
-    let lines = log.json_of(gateway).await;
-    let [line] = lines.as_slice() else {
-        panic!("{lines:?}")
-    };
+    let line = log.one_of(gateway).await;
     for (field, expected) in [
         ("client_ip", "127.0.0.1"),
         ("method", "POST"),
