@@ -15,6 +15,7 @@ pub mod fields;
 pub mod forwarded;
 pub mod grpc;
 pub mod host;
+pub mod http1;
 pub mod http2;
 pub mod path;
 pub mod problem;

@@ -1,8 +1,11 @@
 //! Listening sockets and client connections: binding, watching over slow or idle clients, draining. It
 //! knows no configuration file and no request.
 
+mod answer;
 mod body;
 mod connection;
+mod date;
+pub mod http1;
 pub mod http2;
 mod inlet;
 mod kept;
@@ -14,6 +17,7 @@ mod tunnel;
 mod unparsed;
 mod watched;
 
+pub use self::answer::Answer;
 pub use self::body::{ClientBody, ClientBodyError, RequestBody};
 pub use self::connection::{Conn, Phase, Times};
 pub use self::inlet::Inlet;

@@ -8,10 +8,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{HOST, HeaderValue, TE};
 use http::uri::{self, PathAndQuery};
-use http::{HeaderMap, Method, Uri, Version, request};
+use http::{Method, Uri, Version, request};
 
 use super::connect;
-use super::service::MIN_BUFFER;
 use crate::config::{EncodedSeparators, Listener};
 use crate::exchange::RequestHead;
 use crate::message::fields::{Coding, Expectation, Forwards};
@@ -33,8 +32,6 @@ pub(super) struct Door {
     pub uri_bytes: usize,
     /// Number of fields, where no parser has counted them.
     pub headers: usize,
-    /// Largest head, bytes, where the parser's own bound is too wide.
-    pub header_bytes: Option<usize>,
     /// The gateway's name in `Via`.
     pub via: Option<Arc<str>>,
 }
@@ -51,7 +48,6 @@ impl Door {
             },
             uri_bytes: listener.limits.uri_bytes,
             headers: listener.limits.headers,
-            header_bytes: Some(listener.limits.header_bytes).filter(|&bytes| bytes < MIN_BUFFER),
             via: via.cloned(),
         }
     }
@@ -64,7 +60,6 @@ impl Door {
             separators: Separators::Refuse,
             uri_bytes: 8 << 10,
             headers: 100,
-            header_bytes: None,
             via: None,
         }
     }
@@ -128,11 +123,6 @@ pub(super) fn intake(parts: request::Parts, door: &Door, peer: &Peer, scheme: Sc
     }
     if target.as_str().len() > door.uri_bytes {
         refuse(ErrorKind::UriTooLong);
-    }
-    if let Some(max) = door.header_bytes
-        && head_bytes(&method, target.as_str(), &headers) > max
-    {
-        refuse(ErrorKind::HeadersTooLarge);
     }
     if method == Method::CONNECT {
         refuse(ErrorKind::ConnectRefused);
@@ -233,15 +223,6 @@ fn is_served(uri: &Uri, version: Version) -> bool {
         Some(scheme) => *scheme == uri::Scheme::HTTP || *scheme == uri::Scheme::HTTPS,
         None => uri.authority().is_none() || version > Version::HTTP_11,
     }
-}
-
-/// Request line and fields as they are written with one blank behind each colon.
-fn head_bytes(method: &Method, target: &str, headers: &HeaderMap) -> usize {
-    let line = method.as_str().len() + target.len() + "  HTTP/1.1\r\n".len();
-    let fields = headers
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
-    line + fields.sum::<usize>()
 }
 
 impl Intake {

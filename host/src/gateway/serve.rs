@@ -1,7 +1,6 @@
 //! One exchange from head to tail: take the request in, find its route, run its pipeline, and send it to
 //! an upstream or a responder; whatever fails is answered.
 
-use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -54,16 +53,13 @@ impl Client {
     }
 }
 
-/// Serves one request. `conn` is the state of the connection or stream that carries it.
-///
-/// # Errors
-/// Never; failures are answers.
+/// Serves one request; failures are answers, too. `conn` is the state of the connection or stream that carries it.
 pub(super) async fn serve(
     client: Rc<Client>,
     conn: Rc<Conn>,
     parts: request::Parts,
     incoming: Inlet,
-) -> Result<Response<Tail>, Infallible> {
+) -> Response<Tail> {
     let started = Instant::now();
     conn.begin_request(started);
     let view = client.worker.view();
@@ -92,7 +88,7 @@ pub(super) async fn serve(
     if let Some(problem) = upgrade::misleads(&mut ending) {
         payload = Box::pin(stopped(&mut ending, Stop::Fail(problem))).await;
     }
-    Ok(answer(ending, payload, &client.tunnel))
+    answer(ending, payload, &client.tunnel)
 }
 
 /// Routes the request and sets up its exchange.

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
+use tokio::runtime::LocalOptions;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{AbortHandle, LocalSet};
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::generation::Generation;
@@ -73,10 +74,11 @@ pub(super) struct Start {
 /// # Errors
 /// When no runtime can be made.
 pub(super) fn run(start: Start) -> std::io::Result<()> {
+    // One whose every task stays on this thread: a set of local tasks on another runtime would schedule each twice.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()?;
-    LocalSet::new().block_on(&runtime, work(start));
+        .build_local(LocalOptions::default())?;
+    runtime.block_on(work(start));
     Ok(())
 }
 

@@ -56,7 +56,6 @@ pub struct Conn {
     received: Cell<u64>,
     copy: RefCell<Option<Capture>>,
     unread: Cell<bool>,
-    unflushed: Cell<bool>,
     unparsed: Cell<Option<Unparsed>>,
     draining: Cell<bool>,
     task: RefCell<Option<Waker>>,
@@ -84,7 +83,6 @@ impl Conn {
             received: Cell::new(0),
             copy: RefCell::new(None),
             unread: Cell::new(false),
-            unflushed: Cell::new(false),
             unparsed: Cell::new(None),
             draining: Cell::new(false),
             task: RefCell::new(None),
@@ -215,18 +213,7 @@ impl Conn {
 
     /// The response to a request is complete, though perhaps not yet on its way: the next request may come.
     pub fn end_request(&self, now: Instant) {
-        self.unflushed.set(true);
         self.enter_at(Phase::Idle, now);
-    }
-
-    /// Everything that was to be written is on its way.
-    pub(super) fn flushed(&self) {
-        self.unflushed.set(false);
-    }
-
-    /// No request is being answered: what is written now is the parser's own.
-    pub(super) fn is_between_requests(&self) -> bool {
-        matches!(self.phase.get(), Phase::Idle | Phase::Head) && !self.unflushed.get()
     }
 
     /// The parser could not read a head.

@@ -2,7 +2,6 @@
 //! one that waits holds up no other. Framing, field compression and the states of streams are the crate h2's. It refuses
 //! to know what a request means.
 
-mod date;
 mod stream;
 mod streams;
 mod tunnel;
@@ -18,12 +17,12 @@ use bytes::Bytes;
 use h2::ext::Protocol;
 use h2::server::Builder;
 use h2::{Ping, PingPong, Reason};
-use http::{Response, request, response};
+use http::request;
 use http_body::Body;
 
 use self::streams::EARLY_RESETS;
 pub(super) use self::streams::Streams;
-use super::{Conn, Inlet, Phase, Watched};
+use super::{Answer, Conn, Inlet, Phase, Watched};
 use crate::mux::{Duplex, Inflow};
 
 /// Bytes of a stream's answer that may wait in the connection, whatever the client's window is.
@@ -48,15 +47,6 @@ pub struct Settings {
     pub ping_interval: Option<Duration>,
     /// How long the answer to that may take.
     pub ping_timeout: Duration,
-}
-
-/// What comes of a request.
-#[derive(Debug)]
-pub enum Answer<B, T> {
-    /// A response like any other.
-    Response(Response<B>),
-    /// The stream is a tunnel behind this head, a success (RFC 9113 section 8.5). The function carries it to its end.
-    Tunnel(response::Parts, T),
 }
 
 /// Serves a connection to its end: `service` answers each request. One by extended CONNECT (RFC 8441), which has a

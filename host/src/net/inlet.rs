@@ -6,15 +6,15 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
+use super::http1::Content;
 use crate::mux::Inflow;
 
 /// A request's body as the client's connection gives it.
 #[derive(Debug)]
 pub enum Inlet {
     /// Of a connection that speaks HTTP/1.1.
-    Http1(Incoming),
+    Http1(Content),
     /// Of a stream of one that speaks HTTP/2.
     Http2(Inflow),
     /// Of a request that has none, for what comes behind its head is tunnelled.

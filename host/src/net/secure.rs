@@ -10,6 +10,7 @@ use tokio_rustls::TlsAcceptor;
 use super::unparsed::{self, Unparsed};
 use super::{Accepted, ClientStream};
 use crate::clock;
+use crate::message::problem::ErrorKind;
 use crate::tls::{Acceptor, Secured};
 
 /// Most bytes of a request in clear that are read before the connection is closed: what is left unread would make the
@@ -63,7 +64,7 @@ pub async fn secure(
 
 /// Answers a request in clear.
 async fn tell(tcp: &mut TcpStream) -> io::Result<Unparsed> {
-    let (unparsed, answer) = unparsed::in_clear();
+    let (unparsed, answer) = unparsed::answer(ErrorKind::HttpToTlsPort);
     tcp.write_all(&answer).await?;
     tcp.shutdown().await?;
     let mut ignored = [0; 1024];

@@ -1,5 +1,5 @@
-//! A client's stream: it keeps the state of its connection up to date, and what the parser answers by itself it sends in
-//! the form of the gateway's errors. It refuses to know requests.
+//! A client's stream: it keeps the state of its connection up to date, and is read to its end where an answer would be lost
+//! otherwise. It refuses to know requests.
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
@@ -7,11 +7,11 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::protocol::{Choice, Protocol, Spoken, choose};
-use super::{ClientStream, Conn, Phase, unparsed};
+use super::{ClientStream, Conn, Phase};
 
 /// Reads between two turns of other connections.
 const LINGER_READS: usize = 64;
@@ -25,8 +25,6 @@ pub struct Watched {
     stream: ClientStream,
     conn: Rc<Conn>,
     blocked: Option<Phase>,
-    /// What is sent in place of what the parser wrote.
-    own: Bytes,
     /// The sending side has ended, and the client is read to its end.
     lingers: bool,
     /// What was read to learn the protocol, until its parser takes it.
@@ -41,7 +39,6 @@ impl Watched {
             stream,
             conn,
             blocked: None,
-            own: Bytes::new(),
             lingers: false,
             early: Bytes::new(),
         }
@@ -99,19 +96,6 @@ impl Watched {
         result
     }
 
-    /// Takes the parser's own answer out of what is written; true when `bytes` are one.
-    fn replaces(&mut self, bytes: &[u8]) -> bool {
-        if !self.conn.is_between_requests() {
-            return false;
-        }
-        let Some((unparsed, answer)) = unparsed::answer(bytes) else {
-            return false;
-        };
-        self.conn.refuse(unparsed);
-        self.own = answer;
-        true
-    }
-
     /// Reads over what the client is still sending behind the last answer: closed with unread bytes, the connection would
     /// be reset, and the answer perhaps be lost with it (RFC 9112 section 9.6). Ready when the client has ended, or at once
     /// when nothing is owed; one that goes on has as long as for a head.
@@ -139,18 +123,6 @@ impl Watched {
             self.conn.enter(Phase::Head);
         }
     }
-
-    /// Writes what stands in for the parser's answer.
-    fn poll_own(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.own.is_empty() {
-            let written = Pin::new(&mut self.stream).poll_write(cx, &self.own);
-            match ready!(self.wrote(written))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                count => self.own.advance(count),
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
 }
 
 impl AsyncRead for Watched {
@@ -164,21 +136,12 @@ impl AsyncRead for Watched {
             buf.put_slice(&self.early.split_to(count));
             return Poll::Ready(Ok(()));
         }
-        let before = buf.filled().len();
-        let result = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if self.conn.phase() == Phase::Idle && result.is_ready() && buf.filled().len() > before {
-            self.conn.enter(Phase::Head);
-        }
-        result
+        Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        ready!(self.poll_own(cx))?;
-        if self.replaces(buf) {
-            return Poll::Ready(Ok(buf.len()));
-        }
         let result = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.wrote(result)
     }
@@ -188,12 +151,6 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        ready!(self.poll_own(cx))?;
-        if let [only] = bufs
-            && self.replaces(only)
-        {
-            return Poll::Ready(Ok(only.len()));
-        }
         let result = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
         self.wrote(result)
     }
@@ -203,16 +160,10 @@ impl AsyncWrite for Watched {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_own(cx))?;
-        let result = Pin::new(&mut self.stream).poll_flush(cx);
-        if result.is_ready() {
-            self.conn.flushed();
-        }
-        result
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_own(cx))?;
         if !self.lingers {
             ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
         }

@@ -10,7 +10,6 @@ use http::HeaderValue;
 use http_body::{Body, Frame, SizeHint};
 
 use super::care::Pass;
-use super::chunked::{Decoded, Decoder};
 use super::connection::Expired;
 use super::failure::{BoxError, Failure, FailureKind, Fault, RetrySafety};
 use super::pool::Lease;
@@ -18,6 +17,7 @@ use super::response::Framing;
 use super::shared::Outcome;
 use super::upgraded::Upgraded;
 use super::upload::{Step, Upload};
+use crate::message::http1::chunked::{Decoded, Decoder};
 
 /// The body of a response. `B` is the request body, which may still be on its way.
 ///

@@ -9,11 +9,11 @@ use http_body::Body;
 
 use super::connection::{Connection, Expired};
 use super::failure::{BoxError, FailureKind, Fault};
-use super::fields::Lines;
 use super::request::RequestHead;
 use super::response::{self, Framing, ResponseHead};
 use super::settings::Settings;
 use super::upload::{Step, Upload};
+use crate::message::http1::lines::Lines;
 use crate::message::upgrade;
 
 /// How many interim responses may come before the response.

@@ -31,7 +31,7 @@ use super::lineup::Aim;
 use super::pool::{Origin, Slot};
 use super::request::{Framing, RequestHead};
 use super::shared::Outcome;
-use super::trailers;
+use crate::message::http1::trailers;
 use crate::mux::{Inflow, Outflow, OutflowError, Waits};
 
 const PROXY_AUTHENTICATION_INFO: HeaderName = HeaderName::from_static("proxy-authentication-info");

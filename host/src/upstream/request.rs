@@ -2,6 +2,8 @@
 
 use http::{HeaderMap, HeaderValue, Method, header};
 
+use crate::message::http1::write::{push_decimal, push_field};
+
 /// What the caller says of a request, apart from its body.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestHead<'a> {
@@ -79,7 +81,7 @@ impl RequestHead<'_> {
         match framing {
             Framing::Length(length) => {
                 out.extend_from_slice(b"content-length: ");
-                push_number(out, length, Radix::Decimal);
+                push_decimal(out, length);
                 out.extend_from_slice(b"\r\n\r\n");
             }
             Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n\r\n"),
@@ -88,41 +90,6 @@ impl RequestHead<'_> {
             }
             Framing::None => out.extend_from_slice(b"\r\n"),
         }
-    }
-}
-
-fn push_field(out: &mut Vec<u8>, name: &str, value: &HeaderValue) {
-    for part in [name.as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-        out.extend_from_slice(part);
-    }
-}
-
-/// How a number is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Radix {
-    Decimal,
-    Hex,
-}
-
-/// Appends a number.
-pub(super) fn push_number(out: &mut Vec<u8>, mut number: u64, radix: Radix) {
-    let base = match radix {
-        Radix::Decimal => 10,
-        Radix::Hex => 16,
-    };
-    let start = out.len();
-    loop {
-        let digit = u32::try_from(number % base)
-            .ok()
-            .and_then(|digit| char::from_digit(digit, 16));
-        out.extend(digit.and_then(|digit| u8::try_from(digit).ok()));
-        number /= base;
-        if number == 0 {
-            break;
-        }
-    }
-    if let Some(digits) = out.get_mut(start..) {
-        digits.reverse();
     }
 }
 
@@ -234,15 +201,5 @@ mod tests {
             via: None,
         };
         assert!(head.check().is_err());
-    }
-
-    #[test]
-    fn numbers_are_written_as_the_standard_library_writes_them() {
-        for number in [0, 1, 9, 10, 15, 16, 255, 65_536, u64::MAX] {
-            let mut out = Vec::new();
-            push_number(&mut out, number, Radix::Decimal);
-            push_number(&mut out, number, Radix::Hex);
-            assert_eq!(String::from_utf8(out).unwrap(), format!("{number}{number:x}"));
-        }
     }
 }

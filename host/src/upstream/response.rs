@@ -5,13 +5,13 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::failure::{FailureKind, Fault};
-use super::fields::{self, Lines};
+use crate::message::http1::lines::{self, Lines};
 
 /// Heads with no more lines are searched for line ends once.
 pub(super) const USUAL_LINES: usize = 32;
 
 /// Fields that may be added to a response before its map has to grow, and all fields to be hashed again.
-const ROOM: usize = 6;
+const ROOM: usize = 4;
 
 /// The head of a response, freed of its framing: Transfer-Encoding, Connection, Keep-Alive and every field that
 /// Connection names are gone; Content-Length is there once.
@@ -58,12 +58,12 @@ pub(super) fn parse<const KEPT: usize>(
         old: version == Version::Http10,
         ..Seen::default()
     };
-    let mut headers = HeaderMap::with_capacity(lines.kept().min(max_fields) + ROOM);
+    let mut headers = HeaderMap::with_capacity(lines.kept().saturating_sub(1).min(max_fields) + ROOM);
     for (index, line) in rest.enumerate() {
         if index >= max_fields {
             return Err(FailureKind::HeadTooLarge.into());
         }
-        let (name, value) = fields::split(line).ok_or(Fault::malformed("field without a colon"))?;
+        let (name, value) = lines::split(line).ok_or(Fault::malformed("field without a colon"))?;
         match (name.len(), name.first()) {
             (10, Some(b'c' | b'C')) if name.eq_ignore_ascii_case(b"connection") => {
                 field_value(head, value)?;
@@ -98,14 +98,14 @@ pub(super) fn parse<const KEPT: usize>(
             }
             _ => {}
         }
-        let name = fields::name(name).ok_or(Fault::malformed("bad field name"))?;
+        let name = lines::name(name).ok_or(Fault::malformed("bad field name"))?;
         headers
             .try_append(name, field_value(head, value)?)
             .map_err(too_large)?;
     }
     // RFC 9110 section 7.6.1. Content-Length is not hop-by-hop, whatever Connection says.
     for option in &seen.named {
-        if let Some(name) = fields::name(option)
+        if let Some(name) = lines::name(option)
             && name != header::CONTENT_LENGTH
         {
             headers.remove(name);

@@ -9,8 +9,9 @@ use http_body::Body;
 
 use super::connection::{Connection, Piece};
 use super::failure::{BodyLength, BoxError};
-use super::request::{Framing, Radix, push_number};
-use super::trailers;
+use super::request::Framing;
+use crate::message::http1::trailers;
+use crate::message::http1::write::push_hex;
 
 /// The buffer out takes pieces until it holds this much.
 const GATHERED: usize = 16 * 1024;
@@ -160,7 +161,7 @@ where
         let length = data.len() as u64;
         let mut tail: &'static [u8] = b"";
         if self.framing == Framing::Chunked {
-            push_number(&mut connection.write, length, Radix::Hex);
+            push_hex(&mut connection.write, length);
             connection.write.extend_from_slice(b"\r\n");
             tail = b"\r\n";
         } else {

@@ -13,11 +13,10 @@ use http::header::{CONNECTION, CONTENT_LENGTH, DATE, EXPECT, HeaderName, TE, TRA
 use http::{HeaderMap, HeaderValue, Response, StatusCode, response};
 use http_body::Body;
 
-use super::date;
 use super::streams::Guard;
-use super::{Answer, tunnel};
+use super::tunnel;
 use crate::mux::{Duplex, Outflow, OutflowError, Waits};
-use crate::net::Phase;
+use crate::net::{Answer, Phase, date};
 
 /// Whether the client wants to be asked for its body (RFC 9110 section 10.1.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -17,11 +17,11 @@ use tokio::task::AbortHandle;
 use super::link::Use;
 use super::patience::Patience;
 use super::{is_over, judge, judgement};
+use crate::message::http1::trailers;
 use crate::mux::{Inflow, Outflow, OutflowError};
 use crate::upstream::care::Pass;
 use crate::upstream::failure::{BoxError, Failure, FailureKind, Fault, RetrySafety};
 use crate::upstream::shared::Outcome;
-use crate::upstream::trailers;
 
 /// The body of a response. Dropping it before its end resets the stream; the connection stays.
 #[derive(Debug)]

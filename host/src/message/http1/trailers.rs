@@ -4,25 +4,25 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_body::Frame;
 
-use super::fields::{self, Lines};
+use super::lines::{self, Lines};
 
 /// Why a trailer section is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TrailerError {
+pub(crate) enum TrailerError {
     Syntax,
     TooMany,
 }
 
 /// Reads a trailer section (its field lines and the empty line), whose end `lines` has found. Fields that RFC 9110
 /// section 6.5.1 forbids are left out.
-pub(super) fn parse(section: &Bytes, lines: &Lines<0>, max: usize) -> Result<HeaderMap, TrailerError> {
+pub(crate) fn parse(section: &Bytes, lines: &Lines<0>, max: usize) -> Result<HeaderMap, TrailerError> {
     let mut map = HeaderMap::new();
     for (index, line) in lines.of(section).enumerate() {
         if index >= max {
             return Err(TrailerError::TooMany);
         }
-        let (name, value) = fields::split(line).ok_or(TrailerError::Syntax)?;
-        let name = fields::name(name).ok_or(TrailerError::Syntax)?;
+        let (name, value) = lines::split(line).ok_or(TrailerError::Syntax)?;
+        let name = lines::name(name).ok_or(TrailerError::Syntax)?;
         let value = HeaderValue::from_maybe_shared(section.slice_ref(value));
         let value = value.map_err(|_| TrailerError::Syntax)?;
         if !is_forbidden(&name) {
@@ -33,7 +33,7 @@ pub(super) fn parse(section: &Bytes, lines: &Lines<0>, max: usize) -> Result<Hea
 }
 
 /// Writes the field lines of a trailer section, without its empty line. Forbidden fields are left out.
-pub(super) fn write(out: &mut Vec<u8>, trailers: &HeaderMap) {
+pub(crate) fn write(out: &mut Vec<u8>, trailers: &HeaderMap) {
     for (name, value) in trailers.iter().filter(|(name, _)| !is_forbidden(name)) {
         out.extend_from_slice(name.as_str().as_bytes());
         out.extend_from_slice(b": ");
@@ -43,7 +43,7 @@ pub(super) fn write(out: &mut Vec<u8>, trailers: &HeaderMap) {
 }
 
 /// Takes the forbidden fields out of trailers that came by another way than [`parse`]; content stays as it is.
-pub(super) fn cleaned(frame: Frame<Bytes>) -> Frame<Bytes> {
+pub(crate) fn cleaned(frame: Frame<Bytes>) -> Frame<Bytes> {
     let mut trailers = match frame.into_trailers() {
         Ok(trailers) => trailers,
         Err(content) => return content,

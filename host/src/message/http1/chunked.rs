@@ -4,7 +4,7 @@
 use bytes::{Buf, Bytes, BytesMut};
 use http::HeaderMap;
 
-use super::fields::Lines;
+use super::lines::Lines;
 use super::trailers::{self, TrailerError};
 
 /// The digits of the largest chunk size: 64 bits.
@@ -16,7 +16,7 @@ const USUAL_END: &[u8] = b"\r\n0\r\n\r\n";
 
 /// Decodes one body from a buffer that the caller fills.
 #[derive(Debug)]
-pub(super) struct Decoder {
+pub(crate) struct Decoder {
     state: State,
     max_trailer_bytes: usize,
     max_trailers: usize,
@@ -24,7 +24,7 @@ pub(super) struct Decoder {
 
 /// What a step found.
 #[derive(Debug)]
-pub(super) enum Decoded {
+pub(crate) enum Decoded {
     /// The buffer holds no whole element: fill it.
     More,
     /// A piece of content, never empty.
@@ -37,7 +37,7 @@ pub(super) enum Decoded {
 
 /// Why a body is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ChunkError {
+pub(crate) enum ChunkError {
     Size,
     Extension,
     SizeEnd,
@@ -48,7 +48,7 @@ pub(super) enum ChunkError {
 
 impl ChunkError {
     /// The text for a log.
-    pub(super) const fn reason(self) -> &'static str {
+    pub(crate) const fn reason(self) -> &'static str {
         match self {
             Self::Size => "bad chunk size",
             Self::Extension => "chunk extension too long",
@@ -91,7 +91,7 @@ const START: State = State::Size { value: 0, digits: 0 };
 
 impl Decoder {
     /// A decoder at the start of a body, with the limits of its trailer section.
-    pub(super) const fn new(max_trailer_bytes: usize, max_trailers: usize) -> Self {
+    pub(crate) const fn new(max_trailer_bytes: usize, max_trailers: usize) -> Self {
         Self {
             state: START,
             max_trailer_bytes,
@@ -100,7 +100,7 @@ impl Decoder {
     }
 
     /// Takes the next element off the front of `buffer`. Content is not copied.
-    pub(super) fn decode(&mut self, buffer: &mut BytesMut) -> Result<Decoded, ChunkError> {
+    pub(crate) fn decode(&mut self, buffer: &mut BytesMut) -> Result<Decoded, ChunkError> {
         loop {
             match &mut self.state {
                 State::Data { left } => {
@@ -153,7 +153,7 @@ impl Decoder {
 
     /// Ends the message if the buffer begins with the usual end, so that the last piece of content can be known to
     /// be the last.
-    pub(super) fn try_end(&mut self, buffer: &mut BytesMut) -> bool {
+    pub(crate) fn try_end(&mut self, buffer: &mut BytesMut) -> bool {
         if matches!(self.state, State::DataCr) && buffer.starts_with(USUAL_END) {
             buffer.advance(USUAL_END.len());
             self.state = State::End;
@@ -162,7 +162,7 @@ impl Decoder {
     }
 
     /// How many bytes of the current chunk are still to come.
-    pub(super) const fn left_in_chunk(&self) -> u64 {
+    pub(crate) const fn left_in_chunk(&self) -> u64 {
         match self.state {
             State::Data { left } => left,
             _ => 0,

@@ -6,17 +6,27 @@ use http::HeaderName;
 /// A search for the empty line that ends a section. It remembers how far it has come, so that a section that arrives
 /// byte by byte is read once, and where the first `KEPT` lines end, so that they are not searched again.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Lines<const KEPT: usize> {
+pub(crate) struct Lines<const KEPT: usize> {
     searched: usize,
     line: usize,
     count: usize,
     ends: [u32; KEPT],
+    taken: LineEnds,
+}
+
+/// What ends a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LineEnds {
+    /// CR and LF.
+    Crlf,
+    /// LF, with or without a CR before it.
+    Any,
 }
 
 /// A line that ends in a bare LF. RFC 9112 section 2.2 lets a recipient accept it; two parties that do and do not
 /// see different messages, so it is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct BareLf;
+pub(crate) struct BareLf;
 
 impl<const KEPT: usize> Default for Lines<KEPT> {
     fn default() -> Self {
@@ -25,23 +35,32 @@ impl<const KEPT: usize> Default for Lines<KEPT> {
             line: 0,
             count: 0,
             ends: [0; KEPT],
+            taken: LineEnds::Crlf,
         }
     }
 }
 
 impl<const KEPT: usize> Lines<KEPT> {
+    /// A search that takes a bare LF for a line end, as RFC 9112 section 2.2 allows for heads.
+    pub(crate) fn lenient() -> Self {
+        Self {
+            taken: LineEnds::Any,
+            ..Self::default()
+        }
+    }
+
     /// The length of the section with its empty line, once it is complete in `buffer`. `buffer` must begin where it
     /// began at the last call, and have grown at its end only.
-    pub(super) fn find(&mut self, buffer: &[u8]) -> Result<Option<usize>, BareLf> {
+    pub(crate) fn find(&mut self, buffer: &[u8]) -> Result<Option<usize>, BareLf> {
         let base = self.searched;
         let unseen = buffer.get(base..).unwrap_or_default();
         for offset in memchr::memchr_iter(b'\n', unseen) {
             let at = base + offset;
-            let before = if at > self.line { buffer.get(at - 1) } else { None };
-            if before != Some(&b'\r') {
+            let returned = at > self.line && buffer.get(at - 1) == Some(&b'\r');
+            if !returned && self.taken == LineEnds::Crlf {
                 return Err(BareLf);
             }
-            if at == self.line + 1 {
+            if at == self.line + usize::from(returned) {
                 return Ok(Some(at + 1));
             }
             if let (Some(end), Ok(at)) = (self.ends.get_mut(self.count), u32::try_from(at)) {
@@ -55,12 +74,12 @@ impl<const KEPT: usize> Lines<KEPT> {
     }
 
     /// How many lines were found, as far as they are kept.
-    pub(super) const fn kept(&self) -> usize {
+    pub(crate) const fn kept(&self) -> usize {
         self.count
     }
 
     /// The lines of a section that `find` has found whole, without their line ends and without the empty line.
-    pub(super) fn of<'a>(&self, section: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+    pub(crate) fn of<'a>(&self, section: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
         let mut ends = self.ends.get(..self.count).unwrap_or_default().iter();
         let mut start = 0;
         std::iter::from_fn(move || {
@@ -68,7 +87,8 @@ impl<const KEPT: usize> Lines<KEPT> {
                 Some(end) => end,
                 None => start + memchr::memchr(b'\n', section.get(start..)?)?,
             };
-            let line = section.get(start..end.checked_sub(1)?)?;
+            let line = section.get(start..end)?;
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
             start = end + 1;
             (!line.is_empty()).then_some(line)
         })
@@ -79,7 +99,7 @@ impl<const KEPT: usize> Lines<KEPT> {
 ///
 /// Nothing else is forgiven: a line that folds (RFC 9112 section 5.2) and a name with a blank behind it (section
 /// 5.1) have no valid name, as [`name`] will tell.
-pub(super) fn split(line: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(crate) fn split(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = line.iter().position(|byte| *byte == b':')?;
     let (name, rest) = line.split_at_checked(colon)?;
     let mut value = rest.get(1..)?;
@@ -90,7 +110,7 @@ pub(super) fn split(line: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// The name of a field, if it is a token (RFC 9110 section 5.6.2).
-pub(super) fn name(written: &[u8]) -> Option<HeaderName> {
+pub(crate) fn name(written: &[u8]) -> Option<HeaderName> {
     HeaderName::from_bytes(written).ok()
 }
 
@@ -114,6 +134,21 @@ mod tests {
     fn a_bare_line_feed_is_refused() {
         for text in [&b"\n"[..], b"a\n", b"a\r\n\n", b"a\r\nb\n\r\n", b"\r\r\n\n"] {
             assert_eq!(Lines::<2>::default().find(text), Err(BareLf), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_lenient_search_takes_it_for_a_line_end() {
+        for text in ["a: b\nc\n\nrest", "a: b\r\nc\n\r\nrest", "a: b\nc\r\n\nrest"] {
+            let mut search = Lines::<1>::lenient();
+            let length = search.find(text.as_bytes()).unwrap().unwrap();
+            assert_eq!(&text[length..], "rest");
+            let section = &text.as_bytes()[..length];
+            let lines: Vec<&[u8]> = search.of(section).collect();
+            assert_eq!(lines, [&b"a: b"[..], b"c"], "{text:?}");
+        }
+        for text in ["a\r", "a\r\n", "a\n", "a\r\n\r"] {
+            assert_eq!(Lines::<1>::lenient().find(text.as_bytes()), Ok(None), "{text:?}");
         }
     }
 
