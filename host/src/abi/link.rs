@@ -12,23 +12,16 @@ pub const PACKAGE: &str = "portcullis:gateway";
 pub const VERSION: &str = "0.1.0-draft";
 
 /// Interfaces that every plugin may call.
-const SERVED: [&str; 9] = [
-    "types",
-    "exchange",
-    "log",
-    "metrics",
-    "clock",
-    "random",
-    "shared",
-    "counters",
-    "upstreams",
+const SERVED: [&str; 8] = [
+    "types", "exchange", "log", "metrics", "clock", "random", "shared", "counters",
 ];
-/// Interfaces of the contract whose every function answers `denied` in this version.
-const DENIED: [&str; 6] = [
+/// Interfaces of the contract whose every function, if they have any, answers `denied` in this version.
+const DENIED: [&str; 7] = [
     "cluster-counters",
     "cluster-map",
     "flights",
     "http-client",
+    "upstreams",
     "consumers",
     "admin",
 ];
@@ -149,6 +142,5 @@ fn add_served(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     imports::clock::add_to_linker::<_, Own>(linker, |s| s)?;
     imports::random::add_to_linker::<_, Own>(linker, |s| s)?;
     imports::shared::add_to_linker::<_, Own>(linker, |s| s)?;
-    imports::counters::add_to_linker::<_, Own>(linker, |s| s)?;
-    imports::upstreams::add_to_linker::<_, Own>(linker, |s| s)
+    imports::counters::add_to_linker::<_, Own>(linker, |s| s)
 }

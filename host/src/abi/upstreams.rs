@@ -1,10 +1,7 @@
 //! Interface `upstreams`: what is told of an endpoint. It refuses to know who asks for it.
 
-use super::HostState;
-use super::imports::upstreams::{Endpoint, Host};
+use super::imports::upstreams::Endpoint;
 use crate::upstream::Candidate;
-
-impl Host for HostState {}
 
 impl From<&Candidate> for Endpoint {
     fn from(candidate: &Candidate) -> Self {
