@@ -13,13 +13,14 @@ mod metrics;
 mod random;
 mod shared;
 mod state;
+mod upstreams;
 mod verdict;
 mod wasi;
 
 pub use self::blob::Blob;
 pub use self::link::{LinkError, Linked, PACKAGE, VERSION, link};
 pub use self::state::{EntryContext, HostState};
-pub(crate) use self::verdict::Accept;
+pub(crate) use self::verdict::{Accept, picked};
 pub use self::verdict::{
     Answer, BadAnswer, Body, BodyAction, ErrorAction, Manifest, Outcome, Refusal, Reply, RequestAction,
     ResponseAction, ResponseBodyAction,

@@ -47,6 +47,8 @@ pub enum Phase {
     Request,
     /// `on-request-body`.
     RequestBody,
+    /// `balancer`.
+    Balance,
     /// `responder`.
     Respond,
     /// `on-response`.

@@ -2,6 +2,7 @@
 //! hooks, verdicts and the fault policy live here; sockets, routing and reload do not.
 
 mod any;
+mod balancer;
 mod bodies;
 mod fail;
 mod finish;
@@ -14,6 +15,7 @@ mod stage;
 use std::ops::Range;
 use std::rc::Rc;
 
+pub use self::balancer::{Balancer, Unbalanced};
 pub use self::fail::{Failed, Retry, upstream_failure, upstream_problem};
 pub use self::payload::Payload;
 pub use self::run::{Run, Stop};

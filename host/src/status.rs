@@ -174,8 +174,13 @@ impl Board {
                 .collect(),
             upstreams: force
                 .iter()
-                .flat_map(|f| &f.upstreams)
-                .map(|shared| Upstream::of(shared))
+                .flat_map(|f| {
+                    f.upstreams
+                        .iter()
+                        .zip(&f.config.upstreams)
+                        .map(move |pair| (f, pair))
+                })
+                .map(|(f, (shared, upstream))| Upstream::of(shared, f.config.balancer(upstream)))
                 .collect(),
         };
         serde_json::to_string_pretty(&status).unwrap_or_else(|_| "{}".to_owned())

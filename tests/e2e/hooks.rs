@@ -4,6 +4,7 @@
 //! and the request orders what it does (`x-do: b on-request respond text`).
 
 mod attributes;
+mod balancers;
 mod bodies;
 mod captures;
 mod codings;

@@ -10,6 +10,7 @@ mod mock;
 mod rate_limit;
 mod request_id;
 mod router;
+mod subset;
 mod transform;
 mod validate;
 

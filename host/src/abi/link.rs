@@ -15,7 +15,7 @@ pub const VERSION: &str = "0.1.0-draft";
 const SERVED: [&str; 8] = [
     "types", "exchange", "log", "metrics", "clock", "random", "shared", "counters",
 ];
-/// Interfaces of the contract whose every function answers `denied` in this version.
+/// Interfaces of the contract whose every function, if they have any, answers `denied` in this version.
 const DENIED: [&str; 7] = [
     "cluster-counters",
     "cluster-map",

@@ -25,6 +25,14 @@ pub enum BadAnswer {
     /// A refusal that is none.
     #[error(transparent)]
     Refusal(#[from] RefusalError),
+    /// An endpoint that is none of the candidates.
+    #[error("endpoint {index} was picked of {count}")]
+    Endpoint {
+        /// The index that was picked.
+        index: u32,
+        /// How many there were.
+        count: usize,
+    },
     /// A blob that it does not hold.
     #[error("the answer's body is no blob of this plugin")]
     Blob,
@@ -104,6 +112,13 @@ pub enum ErrorAction {
     Replace(Reply),
     /// Try this upstream.
     RetryOn(String),
+}
+
+/// The index of the endpoint that a balancer picked of `count`; none for no preference.
+pub(crate) fn picked(answer: Option<u32>, count: usize) -> Result<Option<usize>, BadAnswer> {
+    let Some(index) = answer else { return Ok(None) };
+    let found = usize::try_from(index).ok().filter(|index| *index < count);
+    found.map(Some).ok_or(BadAnswer::Endpoint { index, count })
 }
 
 /// Answer of a responder.

@@ -24,6 +24,7 @@ use super::reader::{Named, Reader};
 use super::scope::{Scope, Shared};
 use entry::Entries;
 use pipeline::Pipelines;
+use upstream::Balancers;
 
 /// The parts of a configuration.
 pub(super) struct Checked {
@@ -60,10 +61,13 @@ pub(super) fn check<'a>(
     let places = route::places(&mut files);
     let routes = route::read(&places, &references, &listeners, &mut pipelines);
     let known = &references.upstreams;
+    let (names, mut plugins) = pipelines.into_parts();
+    let mut balancers = Balancers::new(&names.plugins);
     let upstreams: Vec<_> = upstreams
         .into_iter()
-        .map(|named| upstream::read(named, known))
+        .map(|named| upstream::read(named, known, &mut balancers))
         .collect();
+    balancers.tell(&mut plugins);
     upstream::recourse::refuse_loops(&upstreams, known);
     files.into_iter().for_each(Reader::finish);
 
@@ -71,7 +75,6 @@ pub(super) fn check<'a>(
         let help = "add a table such as `[listeners.public]` with an `address`";
         scope.warning_on_file("there is no listener, so the gateway accepts nothing", help);
     }
-    let (names, plugins) = pipelines.into_parts();
     let checked = Checked {
         gateway,
         listeners,

@@ -69,8 +69,8 @@ enum Kind {
     Texts(&'static str),
     /// A list of texts and tables of this kind; an example of a text.
     TextsOr(&'static str, &'static str),
-    /// Text of one of these words, or a table of this kind.
-    ChoiceOr(&'static [&'static str], &'static str),
+    /// Text of one of these words, or a table of one of these kinds.
+    ChoiceOr(&'static [&'static str], &'static [&'static str]),
     /// A text, or a list of them; an example of one.
     OneOrMore(&'static str),
     /// A table of this kind.

@@ -58,6 +58,17 @@ pub struct Config {
     pub warnings: Vec<Diagnostic>,
 }
 
+impl Config {
+    /// The entry that picks the endpoints of an upstream, if one does.
+    #[must_use]
+    pub fn balancer(&self, upstream: &Upstream) -> Option<&PluginEntry> {
+        match upstream.balance.policy {
+            Policy::Plugin { entry, .. } => self.plugins.get(entry),
+            _ => None,
+        }
+    }
+}
+
 /// `[gateway]`: settings of the process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gateway {
@@ -196,12 +207,14 @@ pub struct PluginEntry {
     pub allow_fail_open: bool,
     /// What it may use.
     pub budget: Budget,
+    /// That an upstream names it as its balancer, as the problem that it is if the component has no such hook.
+    pub balances: Option<Box<Diagnostic>>,
     /// Where it is written.
     pub origin: Origin,
 }
 
 impl PluginEntry {
-    /// Whether a unit that was made for `other` serves this entry as well: same configuration, grants and budget. The
+    /// Whether a unit that was made for `other` serves this entry as well: same configuration, grants, budget and use. The
     /// component is compared by whoever has its bytes.
     #[must_use]
     pub fn same_as(&self, other: &Self) -> bool {
@@ -211,6 +224,7 @@ impl PluginEntry {
             && self.config.hash() == other.config.hash()
             && self.attributes == other.attributes
             && self.allow_fail_open == other.allow_fail_open
+            && self.balances.is_some() == other.balances.is_some()
             && self.budget == other.budget
     }
 }

@@ -48,7 +48,7 @@ impl Exchange {
     /// Notes that a stage wants a copy of a body; it replaces what the stage asked before. In `on-finish` it is
     /// too late and changes nothing.
     pub fn capture_body(&mut self, phase: Phase, stage: usize, side: Side, order: CaptureOrder) {
-        if phase == Phase::Finish {
+        if matches!(phase, Phase::Balance | Phase::Finish) {
             return;
         }
         let captures = self.captures.get_or_insert_default();

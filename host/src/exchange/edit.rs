@@ -299,7 +299,7 @@ impl Exchange {
     /// # Errors
     /// When they are more than [`MAX_STATE`], no pipeline runs yet, or the exchange is over.
     pub fn set_state(&mut self, phase: Phase, stage: usize, bytes: Option<Vec<u8>>) -> Result<(), EditError> {
-        if matches!(phase, Phase::Route | Phase::Finish) {
+        if matches!(phase, Phase::Route | Phase::Balance | Phase::Finish) {
             return Err(EditError::WrongPhase);
         }
         if bytes.as_ref().is_some_and(|b| b.len() > MAX_STATE) {

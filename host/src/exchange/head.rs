@@ -38,7 +38,7 @@ impl Seen {
 }
 
 /// Request head as the upstream will get it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct RequestHead {
     /// Method.
     pub method: Method,

@@ -26,9 +26,9 @@ impl Exchange {
     /// Asks for a wait before the next stage, in place of one that the same hook asked for.
     ///
     /// # Errors
-    /// When the exchange is over, or the wait is longer than [`MAX_PAUSE`] or ends after the deadline.
+    /// When an endpoint is chosen or the exchange is over, or the wait is longer than [`MAX_PAUSE`] or ends after the deadline.
     pub fn set_delay(&mut self, phase: Phase, pause: Duration) -> Result<(), EditError> {
-        if phase == Phase::Finish {
+        if matches!(phase, Phase::Balance | Phase::Finish) {
             return Err(EditError::WrongPhase);
         }
         if pause > MAX_PAUSE {

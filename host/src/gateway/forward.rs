@@ -2,6 +2,7 @@
 //! refuses to know how the request came in and how the answer goes out.
 
 mod attempt;
+mod balanced;
 mod hedge;
 mod mirror;
 mod policy;
@@ -149,7 +150,7 @@ async fn reach(
             (Reached::Failed(failure), None) => return Err(failure),
             // It is sent again only with a method that may be.
             (Reached::Bad(payload), _) => (Ok(payload), true),
-            (Reached::Failed(failure), _) if is_clients(failure.kind) => return Err(failure),
+            (Reached::Failed(failure), _) if is_final(failure.kind) => return Err(failure),
             (Reached::Failed(failure), _) => {
                 let method = &run.x().request.method;
                 let again = policy.map_or_else(|| method.is_idempotent(), |policy| policy.may_repeat(method));
@@ -181,10 +182,13 @@ async fn reach(
     }
 }
 
-/// The client is to blame, or the request itself: no other upstream would do better.
-fn is_clients(kind: FailureKind) -> bool {
+/// The client is to blame, the request itself, or a plugin whose faults are answered: no other upstream takes its place.
+fn is_final(kind: FailureKind) -> bool {
     matches!(
         kind,
-        FailureKind::RequestBody | FailureKind::RequestStalled | FailureKind::Unsendable(_)
+        FailureKind::RequestBody
+            | FailureKind::RequestStalled
+            | FailureKind::Unsendable(_)
+            | FailureKind::Unpicked
     )
 }

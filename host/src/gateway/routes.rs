@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use super::forward::{Mirroring, Onward};
 use super::generation::Generation;
-use crate::config::{Step, Target, Upgrades};
-use crate::pipeline::{Pipeline, Stage};
+use crate::config::{Policy, Step, Target, Upgrades};
+use crate::pipeline::{Balancer, Pipeline, Stage};
 use crate::telemetry::{RouteStats, Telemetry};
 
 /// A route as one worker runs it.
@@ -92,6 +92,14 @@ impl Maker {
     /// The pipeline of the routers, if there are any.
     pub(super) fn routers(&self, entries: &[usize]) -> Option<Rc<Pipeline>> {
         Pipeline::of_routers(self.stages(entries).collect())
+    }
+
+    /// The plugin that picks endpoints by this policy, if one does.
+    pub(super) fn balancer(&self, policy: &Policy) -> Option<Rc<Balancer>> {
+        match policy {
+            Policy::Plugin { entry, .. } => self.stages.get(*entry).cloned().map(Balancer::new),
+            _ => None,
+        }
     }
 
     /// A pipeline; routes with the same steps share one.

@@ -42,6 +42,7 @@ fn settings(config: &Upstream, zone: Option<&Arc<str>>) -> Settings {
         },
         weight: listed.weight,
         zone: listed.zone.clone(),
+        labels: listed.labels.clone(),
     };
     Settings {
         name: Arc::clone(&config.name),
@@ -75,5 +76,6 @@ fn policy(config: &config::Policy) -> Policy {
         config::Policy::PeakEwma { decay } => Policy::PeakEwma(*decay),
         config::Policy::RingHash(_) => Policy::RingHash,
         config::Policy::Maglev(_) => Policy::Maglev,
+        config::Policy::Plugin { max_candidates, .. } => Policy::Picked(*max_candidates),
     }
 }

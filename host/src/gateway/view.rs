@@ -14,7 +14,7 @@ use crate::config::{Recourse, Upstream};
 use crate::exchange::Names;
 use crate::message::via::Via;
 use crate::net::Times;
-use crate::pipeline::{Pipeline, Stage};
+use crate::pipeline::{Balancer, Pipeline, Stage};
 use crate::plugin::{Instance, Pool, Slot, Warmer};
 use crate::telemetry::{PluginState, Telemetry, UpstreamStats};
 use crate::upstream::{Cluster, Shared};
@@ -80,6 +80,8 @@ pub(super) struct UpstreamView {
     pub recourse: Option<Rc<Recourse>>,
     /// What ties requests to endpoints, where something does.
     pub affinity: Option<Box<Affinity>>,
+    /// The plugin that picks the endpoints, where one does.
+    pub balancer: Option<Rc<Balancer>>,
 }
 
 /// What a view is made with.
@@ -103,7 +105,7 @@ impl View {
         let config = Arc::clone(&generation.config);
         let via = config.gateway.via.as_deref().and_then(Via::new);
         let upstreams = generation.upstreams.iter().zip(&config.upstreams);
-        let upstreams: Vec<_> = upstreams
+        let mut upstreams: Vec<_> = upstreams
             .map(|(shared, config)| upstream(shared, config, via.as_ref(), &parts))
             .collect();
         let names = Names {
@@ -132,6 +134,9 @@ impl View {
             })
             .collect();
         let maker = Maker::new(parts.worker, Arc::clone(parts.telemetry), stages);
+        for (upstream, config) in upstreams.iter_mut().zip(&config.upstreams) {
+            upstream.balancer = maker.balancer(&config.balance.policy);
+        }
         let listeners = config.listeners.iter().zip(&generation.tables).enumerate();
         let listeners = listeners.map(|(index, (l, routing))| ListenerView {
             name: Arc::clone(&l.name),
@@ -232,5 +237,7 @@ fn upstream(shared: &Arc<Shared>, config: &Upstream, via: Option<&Via>, parts: &
             .filter(|recourse| **recourse != Recourse::default())
             .map(|recourse| Rc::new(recourse.clone())),
         affinity: Affinity::of(config),
+        // Set when there are stages.
+        balancer: None,
     }
 }

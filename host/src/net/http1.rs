@@ -57,6 +57,7 @@ where
 {
     let conn = Rc::clone(watched.conn());
     let line = Line::new(wire::Wire::new(watched));
+    let _end = End(Rc::clone(&line));
     loop {
         let mut search = Search::default();
         let next = poll_fn(|cx| {
@@ -113,6 +114,18 @@ where
         line.borrow_mut().wire.poll_close(cx)
     })
     .await?)
+}
+
+/// Ends the stream with the connection, whoever still holds a body of it.
+struct End(Rc<RefCell<Line>>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if let Ok(mut line) = self.0.try_borrow_mut() {
+            line.pass_over();
+            drop(line.wire.take_stream());
+        }
+    }
 }
 
 /// Answers what is no request.

@@ -7,6 +7,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::balancer::Unbalanced;
 use super::bodies::client_body_problem;
 use super::{Payload, Run};
 use crate::abi::{ErrorAction, ResponseAction};
@@ -138,6 +139,11 @@ pub fn upstream_problem(failure: &Failure) -> Problem {
         FailureKind::Tls => ErrorKind::UpstreamTls,
         FailureKind::ConnectTimeout => ErrorKind::UpstreamConnectTimeout,
         FailureKind::NoEndpoint => ErrorKind::NoEndpoint,
+        FailureKind::Unpicked => {
+            let source = failure.source.as_ref();
+            let why = source.and_then(|source| source.downcast_ref::<Unbalanced>());
+            why.map_or(ErrorKind::PluginFault, |Unbalanced(kind)| *kind)
+        }
         FailureKind::CircuitOpen { retry_after } => {
             return Problem::new(ErrorKind::CircuitOpen).with_retry_after(retry_after);
         }

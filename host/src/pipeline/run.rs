@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use tokio::time::Instant;
 
+use super::balancer::Asked;
 use super::fail::upstream_problem;
 use super::stage::Stage;
 use super::{Payload, Pipeline};
@@ -15,8 +16,8 @@ use crate::config::OnFault;
 use crate::exchange::{ErrorView, Exchange, ResponseHead};
 use crate::ids::RequestId;
 use crate::message::problem::{ErrorKind, Problem};
-use crate::plugin::{Admission, At, Called, Hook, Instance, Unready};
-use crate::telemetry::events::{PluginFault, PluginOpened, PluginRecovered};
+use crate::plugin::{Admission, At, Called, Hook, Instance, Pool, Unready};
+use crate::telemetry::events::{PluginFault, PluginOpened};
 use crate::upstream::Failure;
 
 /// The request ends before its upstream.
@@ -51,6 +52,8 @@ pub struct Run {
     pub(super) lost: u128,
     /// Stages that the request was not shown: not even `on-finish`.
     pub(super) absent: u128,
+    /// Balancers that were asked, each once.
+    pub(super) asked: Vec<Asked>,
 }
 
 impl Run {
@@ -69,6 +72,7 @@ impl Run {
             culprit: None,
             lost: 0,
             absent: 0,
+            asked: Vec::new(),
         }
     }
 
@@ -290,6 +294,33 @@ impl Run {
             }
             self.admitted |= bit(index);
         }
+        match self.call(stage, pool, hook, index, call).await {
+            Ok(answer) => {
+                if hook == Hook::OnFinish && answer.is_some() && unit.finish_health.success() {
+                    stage.recovered();
+                }
+                Ok(answer)
+            }
+            Err(kind) => self.missed(index, stage, kind),
+        }
+    }
+
+    /// Calls one hook of an instance that it waits for; `index` is the stage's place. None when there is no exchange any more.
+    ///
+    /// # Errors
+    /// What the call failed of; the fault is logged and counted.
+    pub(super) async fn call<T, F>(
+        &mut self,
+        stage: &Stage,
+        pool: &Rc<Pool>,
+        hook: Hook,
+        index: usize,
+        call: F,
+    ) -> Result<Option<T>, ErrorKind>
+    where
+        F: AsyncFnOnce(&mut Instance, Box<Exchange>, At) -> Called<T>,
+    {
+        let unit = pool.unit();
         let deadline = || {
             let own = Instant::now() + unit.budget().timeout;
             self.x
@@ -300,14 +331,13 @@ impl Run {
         let mut lease = match pool.lease(deadline).await {
             Ok(lease) => lease,
             Err(unready) => {
-                let kind = match &unready {
+                return Err(match &unready {
                     Unready::Failed(fault) => {
                         self.note(stage, fault);
                         ErrorKind::PluginFault
                     }
                     Unready::Overloaded | Unready::Late => ErrorKind::PluginOverloaded,
-                };
-                return self.missed(index, stage, kind);
+                });
             }
         };
         let Some(x) = self.x.take() else { return Ok(None) };
@@ -320,21 +350,17 @@ impl Run {
             Box::pin(tokio::time::sleep(pause)).await;
         }
         match answer {
-            Ok(answer) => {
-                if hook == Hook::OnFinish && unit.finish_health.success() {
-                    recovered(stage);
-                }
-                Ok(Some(answer))
-            }
+            Ok(answer) => Ok(Some(answer)),
             Err(fault) => {
                 self.note(stage, &fault);
-                self.missed(index, stage, ErrorKind::PluginFault)
+                Err(ErrorKind::PluginFault)
             }
         }
     }
 
     /// The answer is there and no hook is left but `on-finish`: stages without a fault have worked.
     pub fn settle(&mut self) {
+        self.settle_balancers();
         let worked = self.admitted & !self.out;
         self.admitted = 0;
         if worked == 0 {
@@ -343,13 +369,7 @@ impl Run {
         let pipeline = Rc::clone(&self.pipeline);
         let stages = pipeline.stages.iter().chain(&pipeline.responder);
         for (_, stage) in stages.enumerate().filter(|(index, _)| worked & bit(*index) != 0) {
-            if stage
-                .pool
-                .as_ref()
-                .is_some_and(|pool| pool.unit().health.success())
-            {
-                recovered(stage);
-            }
+            stage.worked();
         }
     }
 
@@ -404,15 +424,6 @@ impl Run {
             }
         }
     }
-}
-
-/// Says that a stage works again.
-fn recovered(stage: &Stage) {
-    PluginRecovered {
-        plugin: &stage.name,
-        state: stage.state,
-    }
-    .emit(&stage.telemetry);
 }
 
 /// Wide enough for [`MAX_STAGES`](super::MAX_STAGES) and the responder.

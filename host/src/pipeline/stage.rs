@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::plugin::{Hook, Pool};
+use crate::telemetry::events::PluginRecovered;
 use crate::telemetry::{PluginState, PluginStats, Telemetry};
 
 /// One entry at its place.
@@ -26,6 +27,26 @@ impl Stage {
     #[must_use]
     pub fn has(&self, hook: Hook) -> bool {
         self.pool.as_ref().is_some_and(|pool| pool.unit().has(hook))
+    }
+
+    /// An exchange in which it did not fail has ended.
+    pub(super) fn worked(&self) {
+        if self
+            .pool
+            .as_ref()
+            .is_some_and(|pool| pool.unit().health.success())
+        {
+            self.recovered();
+        }
+    }
+
+    /// Says that it works again.
+    pub(super) fn recovered(&self) {
+        PluginRecovered {
+            plugin: &self.name,
+            state: self.state,
+        }
+        .emit(&self.telemetry);
     }
 
     /// There is something to run.

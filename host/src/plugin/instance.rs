@@ -9,16 +9,18 @@ use super::hook::{Fault, FaultKind, Hook};
 use super::unit::Exports;
 use crate::abi::{
     Accept, Answer, Blob, BodyAction, ErrorAction, HostState, Manifest, Outcome, RequestAction,
-    ResponseAction, ResponseBodyAction, exports,
+    ResponseAction, ResponseBodyAction, exports, imports, picked,
 };
 use crate::engine::CpuMeter;
 use crate::exchange::{Exchange, Phase};
+use crate::upstream::Candidate;
 
 /// Blob handles that a guest may leak before it is replaced.
 const MAX_LEAKED: usize = 1_000;
 
 type Func<P, R> = Option<TypedFunc<P, (R,)>>;
 type Given = (Resource<Blob>,);
+type Choice = (String, Vec<imports::upstreams::Endpoint>);
 
 /// Typed functions of one instance.
 struct Functions {
@@ -31,6 +33,7 @@ struct Functions {
     on_response_body: Func<Given, exports::on_response_body::Action>,
     on_error: Func<(), exports::on_error::Action>,
     on_finish: Option<TypedFunc<(exports::on_finish::Outcome,), ()>>,
+    pick: Func<Choice, Option<u32>>,
     respond: Func<Given, exports::responder::Answer>,
 }
 
@@ -200,6 +203,28 @@ impl Instance {
         self.leave(Hook::OnFinish, result)
     }
 
+    /// Calls `balancer`: the index of the candidate that it picks for this upstream; none for no preference.
+    pub async fn pick(
+        &mut self,
+        x: Box<Exchange>,
+        at: At,
+        upstream: &str,
+        candidates: &[Candidate],
+    ) -> Called<Option<usize>> {
+        let Some(function) = self.functions.pick else {
+            return (x, Err(not_exported(Hook::Balancer)));
+        };
+        let choice = (upstream.to_owned(), candidates.iter().map(Into::into).collect());
+        self.enter(x, at, Phase::Balance);
+        let result = if at.fiber {
+            function.call_async(&mut self.store, choice).await
+        } else {
+            function.call(&mut self.store, choice)
+        };
+        let result = result.and_then(|(answer,)| Ok(picked(answer, candidates.len())?));
+        self.leave(Hook::Balancer, result)
+    }
+
     /// A call whose argument is a body.
     async fn call_with<R>(
         &mut self,
@@ -238,11 +263,7 @@ impl Instance {
         (R,): ComponentNamedList + Lift,
     {
         let Some(function) = function else {
-            // The pipeline calls only hooks that the unit exports.
-            return (
-                x,
-                Err(Fault::new(hook, FaultKind::Refused, "the hook is not exported")),
-            );
+            return (x, Err(not_exported(hook)));
         };
         self.enter(x, at, phase);
         let result = if at.fiber {
@@ -297,6 +318,11 @@ impl Instance {
     }
 }
 
+/// The pipeline calls only hooks that the unit exports.
+fn not_exported(hook: Hook) -> Fault {
+    Fault::new(hook, FaultKind::Refused, "the hook is not exported")
+}
+
 /// Where and how a call happens.
 #[derive(Debug, Clone, Copy)]
 pub struct At {
@@ -336,6 +362,7 @@ fn functions(
         on_response_body: optional!(on_response_body),
         on_error: optional!(on_error),
         on_finish: optional!(on_finish),
+        pick: optional!(pick),
         respond: optional!(respond),
     })
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use wasmtime::component::Component;
 
 use super::Unit;
-use super::hook::Fault;
+use super::hook::{Fault, Hook};
 use crate::abi::{EntryContext, LinkError, Manifest, link};
 use crate::config::{Budget, Diagnostic, PluginEntry};
 use crate::engine::{ContentHash, Engine, EngineError};
@@ -49,6 +49,9 @@ pub enum LoadError {
     /// The entry's `config` does not fit the plugin's schema.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Config(Vec<Diagnostic>),
+    /// An upstream names the entry as its balancer, which it is not.
+    #[error("{0}")]
+    NoBalancer(Box<Diagnostic>),
     /// The plugin refused its configuration.
     #[error("{0}")]
     Refused(Box<Diagnostic>),
@@ -119,6 +122,9 @@ impl Loader {
         let context = self.context(&entry.name, &entry.attributes, &entry.budget);
         let unit = Unit::new(entry.clone(), &component, found, linked, Arc::new(context))?;
         check_config(&unit.manifest, entry)?;
+        if let Some(wanted) = entry.balances.as_ref().filter(|_| !unit.has(Hook::Balancer)) {
+            return Err(LoadError::NoBalancer(wanted.clone()));
+        }
         match unit.instantiate() {
             Ok(_) => Ok(Arc::new(unit)),
             Err(fault) if fault.refused => {

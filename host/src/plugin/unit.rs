@@ -33,6 +33,7 @@ pub(super) struct Exports {
     pub(super) on_response_body: Option<ComponentExportIndex>,
     pub(super) on_error: Option<ComponentExportIndex>,
     pub(super) on_finish: Option<ComponentExportIndex>,
+    pub(super) pick: Option<ComponentExportIndex>,
     pub(super) respond: Option<ComponentExportIndex>,
 }
 
@@ -54,6 +55,7 @@ impl Exports {
             on_response_body: handle("on-response-body"),
             on_error: handle("on-error"),
             on_finish: handle("on-finish"),
+            pick: find("balancer", "pick"),
             respond: handle("responder"),
         })
     }
@@ -69,8 +71,9 @@ impl Exports {
             Hook::OnResponseBody => self.on_response_body.is_some(),
             Hook::OnError => self.on_error.is_some(),
             Hook::OnFinish => self.on_finish.is_some(),
+            Hook::Balancer => self.pick.is_some(),
             // Not called by this version.
-            Hook::BodyFilter | Hook::Balancer | Hook::OnTick => false,
+            Hook::BodyFilter | Hook::OnTick => false,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::config::PluginEntry;
 use crate::telemetry::{BreakerSample, EndpointSample, UpstreamSample};
 use crate::upstream::{BreakerState, CareRules, Checked, Limit, Lookup, Mark, Seat, Shared, names};
 
@@ -10,6 +11,9 @@ use crate::upstream::{BreakerState, CareRules, Checked, Limit, Lookup, Mark, Sea
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Upstream {
     name: String,
+    /// The plugin entry that picks endpoints; left out for other policies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    balancer: Option<String>,
     /// `closed`, `open` or `half-open`; left out without one.
     #[serde(skip_serializing_if = "Option::is_none")]
     breaker: Option<&'static str>,
@@ -44,10 +48,11 @@ struct Endpoint {
 
 impl Upstream {
     /// The upstream now.
-    pub(super) fn of(shared: &Shared) -> Self {
+    pub(super) fn of(shared: &Shared, balancer: Option<&PluginEntry>) -> Self {
         let rules = &shared.settings().care;
         Self {
             name: shared.settings().name.to_string(),
+            balancer: balancer.map(|entry| entry.name.to_string()),
             breaker: shared.care().breaker(rules).map(|(state, _)| state.name()),
             in_use: shared.care().limits().map(|limits| {
                 let in_use = limits.in_use();

@@ -39,13 +39,29 @@ pub enum Policy {
     RingHash,
     /// By a key: an entry of a table.
     Maglev,
+    /// Whoever sends the exchange picks one ([`Picker`](super::Picker)), and is shown at most so many; in turn, by weight, where
+    /// nobody does.
+    Picked(usize),
 }
+
+/// How fast a slow answer is forgotten where the time is only shown.
+const SHOWN_DECAY: Duration = Duration::from_secs(10);
 
 impl Policy {
     /// Whether it needs to know what is in flight or how long exchanges take.
     #[must_use]
     pub const fn watches(self) -> bool {
-        matches!(self, Self::LeastRequest | Self::PeakEwma(_))
+        matches!(self, Self::LeastRequest | Self::PeakEwma(_) | Self::Picked(_))
+    }
+
+    /// How fast a slow answer is forgotten; none where nobody measures how long answers take.
+    #[must_use]
+    pub const fn decay(self) -> Option<Duration> {
+        match self {
+            Self::PeakEwma(decay) => Some(decay),
+            Self::Picked(_) => Some(SHOWN_DECAY),
+            _ => None,
+        }
     }
 
     /// Whether a key decides.

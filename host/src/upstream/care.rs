@@ -183,6 +183,13 @@ impl Care {
         Ok(passage)
     }
 
+    /// Whether the breaker of an endpoint, if it has one, would let an exchange through.
+    pub(super) fn would_admit(&self, rules: &CareRules, member: &Member) -> bool {
+        rules
+            .endpoint_breaker()
+            .is_none_or(|plan| member.ward().breaker.ask(&plan.rules, clock_ms).is_ok())
+    }
+
     /// An exchange with an endpoint went this way, `took` after it began.
     pub(super) fn heard(
         &self,

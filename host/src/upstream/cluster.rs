@@ -1,7 +1,7 @@
 //! One upstream in one worker: sends a request to one of its endpoints. It refuses to know
 //! other workers, but for what they share of an upstream.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -165,7 +165,10 @@ impl Cluster {
         let mut upload = Upload::new(body);
         let repeatable = upload.framing() == Framing::None && head.method.is_idempotent();
         let check = if repeatable { Check::Cheap } else { Check::Thorough };
-        let slot = self.first(aim)?;
+        let slot = match aim.picker {
+            None => self.first(aim)?,
+            Some(picker) => Box::pin(self.picked(picker, aim)).await?,
+        };
         let mut lease = match slot.reuse(check) {
             Some(lease) => {
                 if let Some(tried) = aim.tried {
@@ -221,9 +224,15 @@ impl Cluster {
             .ok_or_else(|| Fault::from(FailureKind::NoEndpoint).at(RetrySafety::Unsent, None))
     }
 
-    fn choose(&self, aim: Aim<'_>) -> Option<Rc<Slot>> {
+    /// The endpoints as they are now.
+    pub(super) fn lineup_now(&self) -> RefMut<'_, Lineup> {
         let mut lineup = self.lineup.borrow_mut();
         lineup.follow(&self.shared);
+        lineup
+    }
+
+    fn choose(&self, aim: Aim<'_>) -> Option<Rc<Slot>> {
+        let mut lineup = self.lineup_now();
         let slot = lineup.choose(aim);
         match self.shared.guard() {
             Guard::Off => slot,
@@ -279,6 +288,13 @@ impl Cluster {
             let over = fault.kind == FailureKind::Deadline;
             let fault = until.blame(fault, FailureKind::ConnectTimeout);
             let failure = fault.at(RetrySafety::Unsent, Some(slot.label.clone()));
+            if let Some(picker) = aim.picker.filter(|_| !over) {
+                slot = match Box::pin(self.picked_anew(picker, others)).await? {
+                    Some(next) => next,
+                    None => return Err(failure),
+                };
+                continue;
+            }
             slot = match self.choose(others) {
                 Some(next) if !over && !tried.has(&next.member) => next,
                 other => {

@@ -10,7 +10,7 @@ use http::Method;
 use super::limits::Limit;
 
 /// Any error, as a source.
-pub(super) type BoxError = Box<dyn Error + Send + Sync>;
+pub type BoxError = Box<dyn Error + Send + Sync>;
 
 /// An exchange with an upstream that failed, before or within the response.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +45,9 @@ pub enum FailureKind {
     /// The upstream has no endpoints.
     #[error("the upstream has no endpoint")]
     NoEndpoint,
+    /// Whoever picks the endpoint refused to; the source says why. Nothing was sent.
+    #[error("no endpoint was picked")]
+    Unpicked,
     /// A circuit breaker is open: of the upstream, or of all endpoints that could be chosen. Nothing was sent.
     #[error("the circuit breaker is open")]
     CircuitOpen {
@@ -93,6 +96,7 @@ impl FailureKind {
         !matches!(
             self,
             Self::NoEndpoint
+                | Self::Unpicked
                 | Self::CircuitOpen { .. }
                 | Self::Overloaded(_)
                 | Self::RequestBody

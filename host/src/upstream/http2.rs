@@ -62,7 +62,10 @@ where
     let bare = framing == Framing::None;
     let mut body = Some(body).filter(|_| !bare);
     let mut left = MAX_UNSEEN;
-    let mut slot = cluster.first(aim)?;
+    let mut slot = match aim.picker {
+        None => cluster.first(aim)?,
+        Some(picker) => cluster.picked(picker, aim).await?,
+    };
     loop {
         let used = open(cluster, &slot, until, aim).await?;
         let attempt = Attempt { used, until };

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::balance::{Dice, Policy};
 use super::member::Member;
+use super::picker::Picker;
 use super::pool::Slot;
 use super::settings::Settings;
 use super::shared::{Roster, Seat, Shared};
@@ -33,6 +34,8 @@ pub struct Aim<'a> {
     pub key: Option<u64>,
     /// Endpoints that are not chosen while there are others. Those that the exchange uses now are added.
     pub tried: Option<&'a Tried>,
+    /// Who picks the endpoint, in place of the policy.
+    pub picker: Option<&'a dyn Picker>,
 }
 
 /// Endpoints that an exchange has used.
@@ -167,6 +170,39 @@ impl Lineup {
             }
         };
         self.slots.get(index?).map(Rc::clone)
+    }
+
+    /// The endpoint that the exchange sticks to, if it may be chosen and was not tried.
+    pub(super) fn stuck(&self, aim: Aim<'_>) -> Option<Rc<Slot>> {
+        let id = aim.stick?;
+        let at = self.roster.seats.iter().position(|seat| seat.member.id() == id)?;
+        let slot = self.slots.get(at)?;
+        let open = self.standings.get(at)? != &Standing::Out;
+        let tried = aim.tried.is_some_and(|tried| tried.has(&slot.member));
+        (open && !tried).then(|| Rc::clone(slot))
+    }
+
+    /// At most `most` endpoints with their seats, of those that may be chosen and are `wanted`: the preferred ones first. Of more,
+    /// as many as there is room for from one that is drawn.
+    pub(super) fn open(&mut self, most: usize, wanted: impl Fn(&Rc<Slot>) -> bool) -> Vec<(Rc<Slot>, &Seat)> {
+        let mut open = Vec::new();
+        for standing in [Standing::Near, Standing::Far] {
+            let indices = self.standings.iter().enumerate();
+            let fits = |(index, other): (usize, &Standing)| {
+                let slot = self.slots.get(index).filter(|_| *other == standing)?;
+                wanted(slot).then_some(index)
+            };
+            let mut fitting: Vec<usize> = indices.filter_map(fits).collect();
+            let room = most - open.len();
+            if fitting.len() > room {
+                let first = self.dice.index(fitting.len());
+                fitting.rotate_left(first);
+                fitting.truncate(room);
+            }
+            open.append(&mut fitting);
+        }
+        let of = |index: usize| Some((Rc::clone(self.slots.get(index)?), self.roster.seats.get(index)?));
+        open.into_iter().filter_map(of).collect()
     }
 
     /// The index of one that may be chosen and is `wanted`.

@@ -117,9 +117,14 @@ impl Member {
         self.peak.cost(f64::from(in_flight), now_ns, decay)
     }
 
+    /// The time to the head of its answers; none where nobody measures, and before the first.
+    pub(super) fn latency(&self, now_ns: u64, policy: Policy) -> Option<Duration> {
+        self.peak.average(now_ns, policy.decay()?)
+    }
+
     /// An exchange took this long to its head.
     pub(super) fn took(&self, took: Duration, policy: Policy) {
-        if let Policy::PeakEwma(decay) = policy {
+        if let Some(decay) = policy.decay() {
             self.peak.observe(took, clock::monotonic_ns(), decay);
         }
     }

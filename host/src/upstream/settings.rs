@@ -67,7 +67,12 @@ pub struct Entry {
     pub weight: u32,
     /// The zone that it is in.
     pub zone: Option<Arc<str>>,
+    /// What else is said of it, by name.
+    pub labels: Labels,
 }
+
+/// Names and values that nothing here looks at.
+pub type Labels = Arc<[(String, String)]>;
 
 impl From<Endpoint> for Entry {
     fn from(endpoint: Endpoint) -> Self {
@@ -75,6 +80,7 @@ impl From<Endpoint> for Entry {
             source: Source::Address(endpoint),
             weight: 1,
             zone: None,
+            labels: Labels::default(),
         }
     }
 }

@@ -17,7 +17,7 @@ use super::care::{Care, Guard};
 use super::discovery::{Lookup, Lookups, Place};
 use super::failure::FailureKind;
 use super::member::{Mark, Member};
-use super::settings::{Endpoint, Entry, Settings, Source};
+use super::settings::{Endpoint, Entry, Labels, Settings, Source};
 
 /// The heaviest seat: of SRV records, whose weights are multiplied.
 const MAX_WEIGHT: u32 = 1_000_000;
@@ -74,6 +74,8 @@ pub struct Seat {
     pub weight: u32,
     /// Where it is.
     pub zone: Option<Arc<str>>,
+    /// What else is said of it.
+    pub labels: Labels,
 }
 
 /// Whether exchanges report to the members that they use.
@@ -292,6 +294,7 @@ fn seats(settings: &Settings, answers: &[Vec<Place>], known: Option<&Roster>, ar
                 member: member(known, endpoint, address, arrival),
                 weight: entry.weight.saturating_mul(weight).clamp(1, MAX_WEIGHT),
                 zone: entry.zone.clone(),
+                labels: Arc::clone(&entry.labels),
             });
         };
         match &entry.source {

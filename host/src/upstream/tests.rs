@@ -3,6 +3,7 @@
 mod backpressure;
 pub(super) mod care;
 mod framing;
+mod picked;
 mod pooling;
 mod script;
 mod timeouts;

@@ -8,12 +8,15 @@ use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::time::Duration;
 
-use crate::bindings::portcullis::gateway::types as wit;
-use crate::hooks::{OnError, OnFinish, OnRequest, OnRequestBody, OnResponse, OnResponseBody, Respond, Route};
+use crate::bindings::portcullis::gateway::{types as wit, upstreams};
+use crate::hooks::{
+    OnError, OnFinish, OnRequest, OnRequestBody, OnResponse, OnResponseBody, Pick, Respond, Route,
+};
 use crate::verdict::Done;
 use crate::{
-    Action, Answer, Blob, BodyAction, Choice, Content, ErrorAction, Finished, GatewayError, IntoVerdict,
-    Kept, Outcome, Plugin, Refusal, Reply, Request, Response, ResponseAction, ResponseBodyAction, settle,
+    Action, Answer, Blob, BodyAction, Candidates, Choice, Content, Endpoint, ErrorAction, Finished,
+    GatewayError, IntoVerdict, Kept, Outcome, Plugin, Refusal, Reply, Request, Response, ResponseAction,
+    ResponseBodyAction, settle,
 };
 
 /// The bindings of one hook: the world with that one export, its types, where it has any, shared with the import side.
@@ -99,6 +102,15 @@ hook!(
     "portcullis:sdk/on-finish",
     "__export_on_finish",
     "package portcullis:sdk; world on-finish { export portcullis:gateway/on-finish@0.1.0-draft; }"
+);
+hook!(
+    balancer,
+    "portcullis:sdk/balancer",
+    "__export_balancer",
+    "package portcullis:sdk; world balancer { export portcullis:gateway/balancer@0.1.0-draft; }",
+    {
+        "portcullis:gateway/upstreams@0.1.0-draft": crate::bindings::portcullis::gateway::upstreams,
+    }
 );
 hook!(
     responder,
@@ -259,6 +271,26 @@ impl<P: Instance + OnFinish> on_finish::exports::portcullis::gateway::on_finish:
             options: outcome.options,
         });
         let Done = run(|plugin: &mut P| plugin.on_finish(&finished, Kept::new())).into_verdict();
+    }
+}
+
+impl<P: Instance + Pick> balancer::exports::portcullis::gateway::balancer::Guest for Exported<P> {
+    fn pick(upstream: String, candidates: Vec<upstreams::Endpoint>) -> Option<u32> {
+        let endpoint = |wire: upstreams::Endpoint| Endpoint {
+            address: wire.address,
+            weight: wire.weight,
+            healthy: wire.healthy,
+            in_flight: wire.in_flight,
+            latency: (wire.latency_us > 0).then(|| Duration::from_micros(wire.latency_us)),
+            labels: wire.labels,
+        };
+        let candidates = Candidates {
+            upstream,
+            endpoints: candidates.into_iter().map(endpoint).collect(),
+        };
+        let picked = run(|plugin: &mut P| plugin.pick(&Request::new(), &candidates)).into_verdict();
+        // An index that does not fit is none of the candidates' either.
+        picked.0.map(|index| u32::try_from(index).unwrap_or(u32::MAX))
     }
 }
 

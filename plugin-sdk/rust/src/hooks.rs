@@ -13,12 +13,13 @@
 //! | `on_response_body(&mut self, &mut Response, Blob)` | whole response body, decoded | [`ResponseBodyAction`] |
 //! | `on_error(&mut self, &GatewayError)` | the gateway is about to answer with an error | [`ErrorAction`] |
 //! | `on_finish(&mut self, &Finished)` | after the last byte, off the request path | none |
+//! | `pick(&mut self, &Request, &Candidates)` | an endpoint is chosen, for upstreams with `balance = { plugin = "NAME" }` | [`Preference`] |
 //! | `respond(&mut self, &Request, Blob)` | in place of an upstream | [`Answer`] |
 
 use crate::verdict::Done;
 use crate::{
-    Action, Answer, Blob, BodyAction, Choice, ErrorAction, Finished, GatewayError, IntoVerdict, Kept, Plugin,
-    Request, Response, ResponseAction, ResponseBodyAction,
+    Action, Answer, Blob, BodyAction, Candidates, Choice, ErrorAction, Finished, GatewayError, IntoVerdict,
+    Kept, Plugin, Preference, Request, Response, ResponseAction, ResponseBodyAction,
 };
 
 /// Before the route table, for every request of every listener: names the route, or leaves that to the next router and
@@ -90,6 +91,17 @@ pub trait OnFinish: Plugin {
 
     /// Looks back on the exchange.
     fn on_finish(&mut self, finished: &Finished, kept: Kept<Self::State>) -> Self::Output;
+}
+
+/// Picks the endpoint of a try: `balance = { plugin = "NAME" }` of an upstream. Called for the first try, for each further one,
+/// and after a connection that failed. Attributes can be set; there is no state, for it is no stage of the pipeline.
+pub trait Pick: Plugin {
+    /// What the method returns: an index or none, or a `Result` whose error is logged and counts as none.
+    type Output: IntoVerdict<Preference>;
+
+    /// Picks one of the candidates, by its index; none leaves the choice to the gateway. An index that is none of theirs is a
+    /// fault.
+    fn pick(&mut self, request: &Request, candidates: &Candidates) -> Self::Output;
 }
 
 /// Answers in place of an upstream: `upstream = { plugin = "NAME" }`.

@@ -25,6 +25,7 @@ mod blob;
 pub mod clock;
 pub mod counters;
 mod edits;
+mod endpoint;
 mod exchange;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
@@ -55,6 +56,7 @@ pub use {schemars, serde, serde_json};
 pub use answer::{Refusal, Reply};
 pub use blob::{Blob, Content};
 pub use edits::{FieldEdits, FieldName, FieldText};
+pub use endpoint::{Candidates, Endpoint};
 pub use exchange::{
     Exchange, Finished, GatewayError, Outcome, Request, Response, Section, Side, WhenClientLeaves,
 };
@@ -65,7 +67,8 @@ pub use state::Kept;
 pub use strings::Strings;
 pub use time::TimeSpan;
 pub use verdict::{
-    Action, Answer, BodyAction, Choice, ErrorAction, IntoVerdict, ResponseAction, ResponseBodyAction,
+    Action, Answer, BodyAction, Choice, ErrorAction, IntoVerdict, Preference, ResponseAction,
+    ResponseBodyAction,
 };
 
 /// The plugin that the repository's README shows is compiled, too.

@@ -7,6 +7,10 @@ use crate::{Content, Refusal, Reply, log};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Choice(pub Option<String>);
 
+/// What [`pick`](crate::hooks::Pick) decides: the index of a candidate, or none for no preference.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Preference(pub Option<usize>);
+
 /// What [`on_request`](crate::hooks::OnRequest) decides. `S` is the plugin's `State`.
 #[derive(Debug)]
 pub enum Action<S = ()> {
@@ -254,6 +258,27 @@ impl From<Refusal> for Choice {
     fn from(refusal: Refusal) -> Self {
         let cause = refusal.cause().unwrap_or(&refusal.detail);
         log::write(log::Level::Error, "the router failed", &[("cause", cause)]);
+        Self(None)
+    }
+}
+
+impl IntoVerdict<Self> for Preference {
+    fn into_verdict(self) -> Self {
+        self
+    }
+}
+
+impl IntoVerdict<Preference> for Option<usize> {
+    fn into_verdict(self) -> Preference {
+        Preference(self)
+    }
+}
+
+/// A balancer has no answer for an error: it is logged, and the gateway chooses.
+impl From<Refusal> for Preference {
+    fn from(refusal: Refusal) -> Self {
+        let cause = refusal.cause().unwrap_or(&refusal.detail);
+        log::write(log::Level::Error, "the balancer failed", &[("cause", cause)]);
         Self(None)
     }
 }

@@ -59,6 +59,24 @@ impl Plugin for Subject {
         }
     }
 
+    fn pick(&mut self, request: &Request, candidates: &Candidates) -> Result<Option<usize>, Problem> {
+        match self.act.as_str() {
+            "label" => {
+                request.set_attribute("picked", Some(&candidates.upstream))?;
+                let wanted = request.header("x-tier");
+                Ok(candidates
+                    .iter()
+                    .position(|endpoint| endpoint.label("tier") == wanted.as_deref()))
+            }
+            "attribute" => {
+                request.set_attribute("auth.subject", Some("a"))?;
+                Ok(Some(0))
+            }
+            "beyond" => Ok(Some(candidates.len())),
+            _ => Ok(None),
+        }
+    }
+
     fn on_request(&mut self, request: &mut Request) -> Result<Action<Seen>, Refusal> {
         self.calls.increment(&["on-request"]);
         match self.act.as_str() {
@@ -178,6 +196,39 @@ fn an_error_of_a_router_is_logged_and_names_no_route() {
     let lines = exchange.host().lines();
     assert_eq!(lines[0].message, "the router failed");
     assert!(lines[0].fields[0].1.contains("auth.subject"), "{lines:?}");
+}
+
+#[test]
+fn a_balancer_picks_an_endpoint_and_leaves_attributes() {
+    let endpoints =
+        ["silver", "gold"].map(|tier| Endpoint::new(&format!("{tier}:80")).with_label("tier", tier));
+    let mut exchange = testing::exchange().header("x-tier", "gold");
+    let picked = exchange.pick(&mut subject("label"), "orders", &endpoints);
+    assert_eq!(picked.map(|endpoint| endpoint.address.as_str()), Some("gold:80"));
+    assert_eq!(exchange.attribute("picked"), Some("orders"));
+    assert_eq!(exchange.pick(&mut subject(""), "orders", &endpoints), None);
+}
+
+#[test]
+fn an_error_of_a_balancer_is_logged_and_prefers_nothing() {
+    let mut exchange = testing::exchange();
+    let endpoints = [Endpoint::new("a:80")];
+    assert_eq!(
+        exchange.pick(&mut subject("attribute"), "orders", &endpoints),
+        None
+    );
+    assert_eq!(exchange.host().lines()[0].message, "the balancer failed");
+}
+
+#[test]
+fn picking_what_is_not_there_fails_the_test() {
+    let picked = std::panic::catch_unwind(|| {
+        let endpoints = [Endpoint::new("a:80")];
+        testing::exchange()
+            .pick(&mut subject("beyond"), "orders", &endpoints)
+            .is_some()
+    });
+    assert!(picked.is_err());
 }
 
 #[test]

@@ -126,6 +126,23 @@ upstream   up  gateway.toml:31:12
 }
 
 #[tokio::test]
+async fn the_plugin_that_picks_the_endpoint_is_shown_with_its_hooks() {
+    let toml = TOML.replace("endpoints =", "balance = { plugin = 'gate' }\nendpoints =");
+    let site = site();
+    fs::write(site.path().join("gateway.toml"), toml).unwrap();
+    let url = "http://api.example.com:8080/v1/orders/7/a";
+    let said = explain(&site, &["GET", url]).await;
+    let shown = "\
+balancer   gate  gateway.toml:18:10
+                plugins/auth-key.wasm: hooks on-request
+                on-fault reject; allow-fail-open; may write attributes auth.
+";
+    assert!(said.out.ends_with(shown), "{}", said.out);
+    let shown = json(&site, &["GET", url]).await;
+    assert_eq!(shown["target"]["upstream"]["balancer"]["name"], "gate");
+}
+
+#[tokio::test]
 async fn the_same_is_shown_as_json() {
     let url = "http://api.example.com:8080/v1/orders/7/a";
     let shown = json(&site(), &["GET", url]).await;

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::stand::{bad, count, entry, faults, plugin, route};
 
 /// The hooks.
-const HOOKS: [Hook; 7] = [
+const HOOKS: [Hook; 8] = [
     Hook {
         name: "on-request",
         sort: Sort::Request,
@@ -36,13 +36,17 @@ const HOOKS: [Hook; 7] = [
         sort: Sort::Finish,
     },
     Hook {
+        name: "balancer",
+        sort: Sort::Balancer,
+    },
+    Hook {
         name: "responder",
         sort: Sort::Responder,
     },
 ];
 
 /// Each fault with the kind that it is counted as.
-const FAULTS: [(&str, &str); 9] = [
+const FAULTS: [(&str, &str); 10] = [
     ("trap", "trap"),
     ("panic", "panic"),
     ("spin", "cpu"),
@@ -52,6 +56,7 @@ const FAULTS: [(&str, &str); 9] = [
     ("bad-status", "bad-answer"),
     ("bad-header", "bad-answer"),
     ("bad-code", "bad-answer"),
+    ("bad-index", "bad-answer"),
 ];
 
 const POLICIES: [&str; 2] = ["reject", "skip"];
@@ -83,6 +88,8 @@ enum Sort {
     Error,
     /// There is an answer already.
     Finish,
+    /// The gateway can choose in its place.
+    Balancer,
     /// Nobody else can answer.
     Responder,
 }
@@ -102,6 +109,8 @@ impl Hook {
     fn can(self, fault: &str) -> bool {
         match self.sort {
             Sort::Finish => !fault.starts_with("bad-"),
+            Sort::Balancer => !fault.starts_with("bad-") || fault == "bad-index",
+            _ if fault == "bad-index" => false,
             Sort::Error => fault != "bad-code",
             _ => true,
         }
@@ -133,11 +142,11 @@ impl Case {
     }
 
     /// Entry and route. The first stage of the pipeline tells what is left of the rogue's attribute.
-    fn toml(&self) -> String {
+    fn toml(&self, main: &Upstream) -> String {
         let name = self.name();
         let keys = format!("{}\non-fault = \"{}\"", self.keys, self.policy);
         let entry = entry(&name, self.hook.name, self.fault, &keys);
-        entry + &self.hook.route(&name)
+        entry + &self.hook.route(&name, main)
     }
 
     /// What the request that makes it fail has to be answered.
@@ -147,16 +156,23 @@ impl Case {
             (Sort::Error, _) => {
                 (answer.status, answer.problem()) == (502, "upstream-connect-failed".to_owned())
             }
-            (Sort::Request | Sort::Response, "reject") | (Sort::Responder, _) => fault(),
-            (Sort::Request | Sort::Response | Sort::Finish, _) => is_whole(answer),
+            (Sort::Request | Sort::Response | Sort::Balancer, "reject") | (Sort::Responder, _) => fault(),
+            (Sort::Request | Sort::Response | Sort::Balancer | Sort::Finish, _) => is_whole(answer),
         };
         right.then_some(()).ok_or_else(|| format!("{answer:?}"))
     }
 }
 
 impl Hook {
-    fn route(self, name: &str) -> String {
+    fn route(self, name: &str, main: &Upstream) -> String {
         match self.sort {
+            Sort::Balancer => {
+                let address = main.address();
+                let upstream = format!(
+                    "[upstreams.{name}]\nendpoints = [\"{address}\"]\nbalance = {{ plugin = \"{name}\" }}\n"
+                );
+                upstream + &route(name, "\"trace\"", &format!("\"{name}\""))
+            }
             Sort::Error => route(name, &format!("\"trace\", \"{name}\""), "\"down\""),
             Sort::Responder => route(name, "\"trace\"", &format!("{{ plugin = \"{name}\" }}")),
             _ => route(name, &format!("\"trace\", \"{name}\""), "\"main\""),
@@ -203,7 +219,7 @@ async fn every_fault_in_every_hook_costs_its_exchange_one_answer_and_nothing_els
     for hook in HOOKS {
         let cases = hook.cases();
         let main = Upstream::fixed(200, &[], "answer");
-        let toml: String = cases.iter().map(Case::toml).collect();
+        let toml: String = cases.iter().map(|case| case.toml(&main)).collect();
         let gateway = start(&main, &toml).await;
         for case in &cases {
             if let Err(what) = check(&gateway, &main, case).await {
@@ -217,8 +233,8 @@ async fn every_fault_in_every_hook_costs_its_exchange_one_answer_and_nothing_els
     {
         println!("{count} combinations of hook, fault, policy and way of calling");
     }
-    // Nine faults in five hooks, eight in `on-error`, six in `on-finish`; each four times.
-    assert_eq!(count, (9 * 5 + 8 + 6) * 4);
+    // Nine faults in five hooks, eight in `on-error`, six in `on-finish`, seven in `balancer`; each four times.
+    assert_eq!(count, (9 * 5 + 8 + 6 + 7) * 4);
 }
 
 async fn check(gateway: &Gateway, main: &Upstream, case: &Case) -> Result<(), String> {
@@ -245,7 +261,7 @@ async fn check(gateway: &Gateway, main: &Upstream, case: &Case) -> Result<(), St
         return Err(format!("half done: {forwarded:?}"));
     }
     let expected = match (hook.sort, case.policy) {
-        (Sort::Error | Sort::Responder, _) | (Sort::Request, "reject") => 0,
+        (Sort::Error | Sort::Responder, _) | (Sort::Request | Sort::Balancer, "reject") => 0,
         _ => 1,
     };
     if forwarded.len() != expected {

@@ -115,6 +115,8 @@ pub(super) enum TargetReport {
         name: String,
         origin: String,
         endpoints: Vec<String>,
+        /// The plugin that picks one of them, if one does.
+        balancer: Option<EntryReport>,
     },
     /// A plugin that answers.
     Responder(EntryReport),
@@ -278,6 +280,7 @@ fn target(config: &Config, route: usize, components: &mut Components) -> Option<
                     .iter()
                     .map(|listed| listed.source.to_string())
                     .collect(),
+                balancer: config.balancer(upstream).map(|entry| components.report(entry)),
             })
         }
         Target::Responder(entry) => Some(TargetReport::Responder(

@@ -65,9 +65,14 @@ impl fmt::Display for Report {
                 name,
                 origin,
                 endpoints,
+                balancer,
             }) => {
                 writeln!(f, "upstream   {name}  {origin}")?;
-                write!(f, "{INDENT}{}", endpoints.join(", "))
+                write!(f, "{INDENT}{}", endpoints.join(", "))?;
+                balancer.as_ref().map_or(Ok(()), |balancer| {
+                    writeln!(f, "\nbalancer   {}  {}", balancer.name, balancer.origin)?;
+                    entry(f, balancer)
+                })
             }
             Some(TargetReport::Responder(responder)) => {
                 writeln!(f, "responder  {}  {}", responder.name, responder.origin)?;

@@ -144,6 +144,8 @@ fn read_entry(Named { name, mut reader }: Named<'_>, gateway: &Gateway) -> Plugi
         attributes: grants(reader.section("allow")),
         allow_fail_open: reader.flag("allow-fail-open").unwrap_or(false),
         budget: budget::read(&mut reader, &gateway.plugin_defaults),
+        // Set when upstreams are read.
+        balances: None,
         origin: scope.origin(reader.at()),
     };
     reader.finish();

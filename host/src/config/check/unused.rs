@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::super::model::{Element, Fallback, Target};
+use super::super::model::{Element, Fallback, Policy, Target};
 use super::super::names::{Name, Names};
 use super::super::secret::quoted;
 use super::Checked;
@@ -20,7 +20,7 @@ pub(super) fn warn(checked: &Checked, names: &PipelineNames<'_>, upstreams: &Nam
             tell(
                 name,
                 "plugin entry",
-                "name it in a `pipeline`, as an `upstream` or in `routers`",
+                "name it in a `pipeline`, as an `upstream`, in `routers` or in the `balance` of an upstream",
             );
         }
     }
@@ -77,6 +77,9 @@ impl<'c> Used<'c> {
                 .extend(route.mirror.as_ref().map(|mirror| mirror.upstream));
         }
         for upstream in &checked.upstreams {
+            if let Policy::Plugin { entry, .. } = upstream.balance.policy {
+                used.plugins.insert(entry);
+            }
             if let Some(Fallback::Upstream(other)) = upstream.recourse.fallback {
                 used.upstreams.insert(other);
             }
@@ -155,7 +158,7 @@ mod tests {
           |
         5 | [plugins.b]
           |          ^
-          = help: name it in a `pipeline`, as an `upstream` or in `routers`
+          = help: name it in a `pipeline`, as an `upstream`, in `routers` or in the `balance` of an upstream
 
         warning: nothing uses upstream `u`
          --> conf/gateway.toml:6:12
@@ -183,7 +186,9 @@ mod tests {
     #[test]
     fn every_way_to_use_a_plugin_entry_counts() {
         let text = "pipeline = ['@base', { plugin = 'b', cpu = '1ms' }]\n[gateway]\nrouters = ['c']\n\
-                    [plugins.a]\n[plugins.b]\n[plugins.c]\n[plugins.d]\n[plugins.e]\n[plugins.f]\n[plugins.g]\n\
+                    [plugins.a]\n[plugins.b]\n[plugins.c]\n[plugins.d]\n[plugins.e]\n[plugins.f]\n[plugins.g]\n[plugins.h]\n\
+                    [upstreams.u]\nendpoints = ['127.0.0.1:1']\nbalance = { plugin = 'h' }\n\
+                    [[routes]]\nname = 'u'\nmatch.path = '/u'\nupstream = 'u'\n\
                     [pipelines]\nbase = ['a', '@more']\nmore = [{ any = ['d', { plugin = 'e', cpu = '1ms' }] }]\n\
                     [[routes]]\nname = 'r'\nmatch.path = '/r'\nupstream = { plugin = 'f', cpu = '1ms' }\n\
                     [[routes]]\nname = 's'\nupstream = { plugin = 'g' }\n";

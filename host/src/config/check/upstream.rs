@@ -3,6 +3,7 @@
 //! It refuses to resolve or connect to an endpoint.
 
 mod balance;
+mod balancer;
 mod care;
 pub(super) mod recourse;
 
@@ -19,11 +20,21 @@ use super::super::scope::{Node, Scope};
 use super::super::secret::quoted;
 use super::{http2, network, tls};
 
+pub(super) use balancer::Balancers;
+
 /// Most endpoints of one upstream.
 const MAX_ENDPOINTS: usize = 1024;
+/// Most labels of an endpoint.
+const MAX_LABELS: usize = 16;
+/// Longest name and value of a label, in bytes.
+const MAX_LABEL: usize = 128;
 
 /// One upstream.
-pub(super) fn read(Named { name, mut reader }: Named<'_>, upstreams: &Names<'_>) -> Upstream {
+pub(super) fn read(
+    Named { name, mut reader }: Named<'_>,
+    upstreams: &Names<'_>,
+    balancers: &mut Balancers<'_>,
+) -> Upstream {
     let second = Duration::from_secs(1);
     let times = || Duration::from_millis(1)..=24 * 3600 * second;
     let endpoints = endpoints(&mut reader);
@@ -33,7 +44,7 @@ pub(super) fn read(Named { name, mut reader }: Named<'_>, upstreams: &Names<'_>)
         tls: tls::upstream(reader.section("tls"), &endpoints, protocol),
         endpoints,
         protocol,
-        balance: balance::read(&mut reader),
+        balance: balance::read(&mut reader, balancers),
         connect_timeout: reader.time("connect-timeout", times(), 5 * second),
         first_byte_timeout: reader.time("first-byte-timeout", times(), 60 * second),
         idle_timeout: reader.time("idle-timeout", times(), 60 * second),
@@ -91,6 +102,7 @@ fn endpoint<'a>(scope: &'a Scope<'a>, index: usize, node: &'a Node<'a>) -> Optio
             source: scope.parse(&text, "an endpoint", address)?,
             weight: 1,
             zone: None,
+            labels: Arc::default(),
         });
     }
     let mut reader = Reader::of(scope, node, node.span(), format!("endpoints[{index}]"));
@@ -104,13 +116,44 @@ fn endpoint<'a>(scope: &'a Scope<'a>, index: usize, node: &'a Node<'a>) -> Optio
     }
     let address = reader.parsed("address", "an endpoint", address);
     let srv = reader.parsed("srv", "a name of SRV records", network::service);
-    let listed = (reader.number("weight", 1..=10_000, 1), zone(&mut reader));
+    let (weight, zone) = (reader.number("weight", 1..=10_000, 1), zone(&mut reader));
+    let labels = labels(&mut reader);
     reader.finish();
     Some(Listed {
         source: address.or(srv.map(Source::Srv))?,
-        weight: listed.0,
-        zone: listed.1,
+        weight,
+        zone,
+        labels,
     })
+}
+
+/// `labels`: what balancers are told of an endpoint.
+fn labels(reader: &mut Reader<'_>) -> Arc<[(String, String)]> {
+    let scope = reader.scope();
+    let mut labels = Vec::new();
+    for (name, at, node) in reader.free_entries("labels") {
+        if labels.len() == MAX_LABELS {
+            scope.error(&at, format!("an endpoint has at most {MAX_LABELS} labels"));
+            break;
+        }
+        if name == "zone" || name.is_empty() || name.len() > MAX_LABEL {
+            let help = format!("a label's name has 1 to {MAX_LABEL} bytes; `zone` is a key of its own");
+            scope.error_with_help(&at, format!("{} cannot be a label's name", quoted(name)), help);
+            continue;
+        }
+        let Some(text) = scope.text(&format!("the label {}", quoted(name)), node) else {
+            continue;
+        };
+        if text.as_str().len() > MAX_LABEL {
+            scope.error(
+                text.at(),
+                format!("a label's value has at most {MAX_LABEL} bytes"),
+            );
+        }
+        labels.push((name.to_owned(), text.as_str().to_owned()));
+    }
+    labels.sort();
+    labels.into()
 }
 
 /// `zone`.
@@ -142,6 +185,7 @@ mod tests {
                 }),
                 weight: 1,
                 zone: None,
+                labels: Arc::default(),
             }
         );
         assert_eq!(upstream.protocol, UpstreamProtocol::Http1);
@@ -151,6 +195,36 @@ mod tests {
         assert_eq!(upstream.max_idle, 128);
         assert_eq!(upstream.max_idle_time, Duration::from_secs(60));
         assert_eq!(upstream.max_header_bytes, 65_536);
+    }
+
+    #[test]
+    fn an_endpoint_has_labels_in_the_order_of_their_names() {
+        let text = "[upstreams.a]\nendpoints = [{ address = '127.0.0.1:1', labels = { tier = 'gold', build = '7' } }]\n";
+        let labels = &parsed(text).upstreams[0].endpoints[0].labels;
+        let pairs =
+            [("build", "7"), ("tier", "gold")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(**labels, pairs);
+    }
+
+    #[test]
+    fn the_zone_is_no_label_and_labels_are_bounded() {
+        let many: Vec<_> = (0..17).map(|n| format!("l{n} = ''")).collect();
+        let text = format!(
+            "[upstreams.a]\nendpoints = [{{ address = '127.0.0.1:1', labels = {{ zone = 'a', tier = 3, big = '{}' }} }},\n\
+             {{ address = '127.0.0.1:2', labels = {{ {} }} }}]\n",
+            "x".repeat(129),
+            many.join(", ")
+        );
+        let told: Vec<_> = errors(&text).0.into_iter().map(|error| error.message).collect();
+        assert_eq!(
+            told,
+            [
+                "`zone` cannot be a label's name",
+                "the label `tier` must be a string, not an integer",
+                "a label's value has at most 128 bytes",
+                "an endpoint has at most 16 labels",
+            ]
+        );
     }
 
     #[test]
@@ -273,7 +347,7 @@ mod tests {
           |
         6 |   { address = 'a:2', zone = '', wight = … },
           |                                 ^^^^^
-          = help: did you mean `weight`? possible keys: address, srv, weight, zone
+          = help: did you mean `weight`? possible keys: address, labels, srv, weight, zone
         "#);
     }
 }

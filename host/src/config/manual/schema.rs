@@ -84,8 +84,10 @@ fn kind(kind: &Kind) -> Value {
         Kind::Flag => json!({ "type": "boolean" }),
         Kind::Texts(_) => list("text"),
         Kind::TextsOr(_, table) => json!({ "type": "array", "items": any_of(&["text", table]) }),
-        Kind::ChoiceOr(words, table) => {
-            json!({ "anyOf": [or_reference(&json!({ "enum": words })), definition(table)] })
+        Kind::ChoiceOr(words, tables) => {
+            let words = or_reference(&json!({ "enum": words }));
+            let tables = tables.iter().map(|table| definition(table));
+            json!({ "anyOf": std::iter::once(words).chain(tables).collect::<Vec<_>>() })
         }
         Kind::OneOrMore(_) => json!({ "anyOf": [definition("text"), list("text")] }),
         Kind::Table(name) => definition(name),

@@ -16,7 +16,7 @@ mod upstream;
 use super::Default::{Value, Words};
 use super::Kind::{Many, Named, Pipelines, Table as Of, Texts};
 use super::{Key, Table};
-use balance::{BALANCE, ENDPOINT, SLOW_START, STICKY};
+use balance::{BALANCE, BALANCER, ENDPOINT, SLOW_START, STICKY};
 use care::{BREAKER, HEALTH_CHECK, OUTLIER, UPSTREAM_LIMITS};
 use gateway::{ACCESS_LOG, DNS, GATEWAY, LOG};
 use http2::HTTP2;
@@ -211,6 +211,12 @@ pub(super) const TABLES: &[Table] = &[
         title: "[upstreams.NAME.balance]",
         text: "The long form of `balance`.",
         keys: &[BALANCE],
+    },
+    Table {
+        name: "balancer",
+        title: "[upstreams.NAME.balance] with a plugin",
+        text: "A plugin picks the endpoint of each try. Where it has no preference, the endpoints take turns by weight.",
+        keys: &[BALANCER],
     },
     Table {
         name: "slow-start",

@@ -100,6 +100,7 @@ const EVERY_TABLE: &[(&str, &str, Pairs)] = &[
         &[("endpoints", "['127.0.0.1:9001']"), ("protocol", "'h2'")],
     ),
     ("[upstreams.calls.health-check]", "health-check", &[]),
+    ("[upstreams.calls.balance]", "balancer", &[("plugin", "'plugin'")]),
     (
         "[[routes]]",
         "route",
@@ -147,6 +148,7 @@ const PATHS: &[(&str, &str)] = &[
     ("endpoints[0]", "endpoint"),
     ("upstreams.*", "upstream"),
     ("upstreams.*.tls", "upstream-tls"),
+    ("upstreams.calls.balance", "balancer"),
     ("upstreams.*.balance", "balance"),
     ("upstreams.*.slow-start", "slow-start"),
     ("upstreams.*.sticky", "sticky"),

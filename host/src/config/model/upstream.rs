@@ -62,6 +62,8 @@ pub struct Listed {
     pub weight: u32,
     /// `zone`.
     pub zone: Option<Arc<str>>,
+    /// `labels`, in the order of their names.
+    pub labels: Arc<[(String, String)]>,
 }
 
 /// Where an endpoint is.

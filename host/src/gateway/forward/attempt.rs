@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Response;
+use http::{HeaderValue, Response};
 use tokio::time::Instant;
 
+use super::balanced;
 use super::hedge::{self, Hedge};
-use crate::exchange::{Exchange, ResponseHead, UpstreamView as AnsweredBy};
+use crate::exchange::{Exchange, RequestHead as Head, ResponseHead, UpstreamView as AnsweredBy};
+use crate::gateway::affinity::Tie;
 use crate::gateway::upgrade;
 use crate::gateway::view::UpstreamView;
 use crate::net::RequestBody;
@@ -43,15 +45,10 @@ pub(super) async fn send(
         first_byte_us: 0,
         tries: x.answered_by.tries + 1,
     };
-    let head = RequestHead {
-        method: &x.request.method,
-        target: x.request.target.as_str(),
-        // One that is no text is refused by the client.
-        authority: x.request.authority.to_str().unwrap_or("\0"),
-        headers: &x.request.headers,
-        upgrade: x.upgrade.as_ref(),
-        via: target.via.as_ref().map(|via| via.of(x.request.version)),
-    };
+    if let Some(balancer) = &target.balancer {
+        return Box::pin(balanced::send(run, target, balancer, body, terms)).await;
+    }
+    let head = head(target, &x.request, x.upgrade.as_ref());
     let affinity = target.affinity.as_deref();
     let tie = affinity.map(|affinity| affinity.tie(&x.request, x.client_ip));
     let tie = tie.unwrap_or_default();
@@ -59,6 +56,7 @@ pub(super) async fn send(
         key: tie.key,
         stick: tie.stick,
         tried: terms.tried,
+        picker: None,
     };
     let sent = Instant::now();
     let until = Until {
@@ -74,6 +72,34 @@ pub(super) async fn send(
         }
         _ => target.cluster.send(head, body, until, aim).await,
     };
+    came(x, target, tie, sent, result)
+}
+
+/// The head of a request, as the client of the upstream wants it.
+pub(super) fn head<'a>(
+    target: &'a UpstreamView,
+    request: &'a Head,
+    upgrade: Option<&'a HeaderValue>,
+) -> RequestHead<'a> {
+    RequestHead {
+        method: &request.method,
+        target: request.target.as_str(),
+        // One that is no text is refused by the client.
+        authority: request.authority.to_str().unwrap_or("\0"),
+        headers: &request.headers,
+        upgrade,
+        via: target.via.as_ref().map(|via| via.of(request.version)),
+    }
+}
+
+/// Notes in the exchange what came of a try that began at `sent`.
+pub(super) fn came(
+    x: &mut Exchange,
+    target: &UpstreamView,
+    tie: Tie,
+    sent: Instant,
+    result: Sent,
+) -> Result<Payload, Box<Failure>> {
     target.stats.connected(target.cluster.take_connects());
     match result {
         Ok(response) if !upgrade::proves(x, &response) => {
@@ -83,7 +109,7 @@ pub(super) async fn send(
             let took = sent.elapsed();
             target.stats.response(took);
             let (mut parts, body) = response.into_parts();
-            if let Some(affinity) = affinity {
+            if let Some(affinity) = target.affinity.as_deref() {
                 affinity.settle(tie, hash(body.endpoint().as_bytes()), &mut parts.headers);
             }
             x.answered_by.endpoint = Some(Arc::clone(body.endpoint()));

@@ -70,6 +70,7 @@ pub(super) async fn race(
         biased;
         result = &mut first => {
             if is_good(&result) {
+                picked(aim, second).await;
                 return (result, 1);
             }
             (result, second.await)
@@ -77,6 +78,7 @@ pub(super) async fn race(
         result = &mut second => {
             if is_good(&result) {
                 target.stats.hedge_won();
+                picked(aim, first).await;
                 return (result, 1);
             }
             (result, first.await)
@@ -92,4 +94,15 @@ pub(super) async fn race(
         note(target, failure);
     }
     (chosen, 1)
+}
+
+/// A try that is given up while its endpoint is picked goes on until that is done.
+async fn picked(aim: Aim<'_>, given_up: impl Future<Output = Sent>) {
+    if let Some(picker) = aim.picker {
+        tokio::select! {
+            biased;
+            () = picker.rest() => {}
+            result = given_up => drop(result),
+        }
+    }
 }

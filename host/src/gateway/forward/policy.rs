@@ -139,6 +139,7 @@ fn reason(kind: FailureKind) -> Option<RetryReason> {
         FailureKind::FirstByteTimeout | FailureKind::IdleTimeout => Some(RetryReason::Timeout),
         FailureKind::Malformed(_) | FailureKind::HeadTooLarge => Some(RetryReason::Protocol),
         FailureKind::NoEndpoint
+        | FailureKind::Unpicked
         | FailureKind::CircuitOpen { .. }
         | FailureKind::Overloaded(_)
         | FailureKind::Deadline

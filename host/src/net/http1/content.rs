@@ -107,6 +107,12 @@ impl Line {
         matches!(self.incoming, Incoming::Ended)
     }
 
+    /// The connection goes on, or ends, without what is left of the current request's body: whoever still holds that finds it
+    /// gone.
+    pub(super) fn pass_over(&mut self) {
+        self.turn += 1;
+    }
+
     /// Ready when the client has left: to be asked while the gateway is at work. Nothing is read ahead of a body that nobody
     /// takes, and of what follows it at most one buffer.
     pub(super) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -125,8 +131,7 @@ impl Line {
 
     /// Reads over what is left of a body that nobody wants, as far as it has come and at most `max` bytes.
     pub(super) fn drain(&mut self, max: usize, cx: &mut Context<'_>) -> Drained {
-        // Whoever still holds the body finds it gone.
-        self.turn += 1;
+        self.pass_over();
         let mut left = max;
         loop {
             match self.poll_frame(cx) {

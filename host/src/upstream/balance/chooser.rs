@@ -83,8 +83,10 @@ impl Chooser {
     pub(in super::super) fn choose(&mut self, dice: &mut Dice, field: &impl Field) -> Option<usize> {
         let may = |index| field.may(index);
         match (self.policy, self.spread) {
-            (Policy::RoundRobin | Policy::RingHash | Policy::Maglev, Spread::Even) => self.turn(may),
-            (Policy::RoundRobin | Policy::RingHash | Policy::Maglev, Spread::Uneven) => {
+            (Policy::RoundRobin | Policy::RingHash | Policy::Maglev | Policy::Picked(_), Spread::Even) => {
+                self.turn(may)
+            }
+            (Policy::RoundRobin | Policy::RingHash | Policy::Maglev | Policy::Picked(_), Spread::Uneven) => {
                 self.smooth.choose(&self.weights, may)
             }
             (Policy::Random, _) => self.random(dice, may),

@@ -10,6 +10,8 @@ const TICK: u32 = 14;
 /// What an endpoint without an answer so far is expected to take while exchanges wait for its first one. Finagle's penalty
 /// is without bound; this one lets the others have the load until the first answers are there.
 const UNKNOWN_NS: f64 = 1e9;
+/// The longest average that is told, seconds.
+const LONGEST: f64 = 1e6;
 
 /// The average in nanoseconds, a 32-bit float, and the tick of its last update, in one word that is changed as a whole.
 #[derive(Debug, Default)]
@@ -46,6 +48,13 @@ impl Peak {
         }
         let (cost, since) = unpack(word, now_ns);
         cost * keep(since, decay) * (in_flight + 1.0)
+    }
+
+    /// The average alone, faded likewise; none as long as there was no answer.
+    pub(in super::super) fn average(&self, now_ns: u64, decay: Duration) -> Option<Duration> {
+        let word = self.0.load(Ordering::Relaxed);
+        let (cost, since) = unpack(word, now_ns);
+        (word != 0).then(|| Duration::from_secs_f64((cost * keep(since, decay) / 1e9).clamp(0.0, LONGEST)))
     }
 }
 
@@ -126,6 +135,17 @@ mod tests {
         near(peak.cost(2.0, SECOND, DECAY), 2000.0);
         peak.observe(ms(20), SECOND, DECAY);
         near(peak.cost(3.0, SECOND, DECAY), 80.0);
+    }
+
+    #[test]
+    fn the_average_is_told_without_what_waits() {
+        let peak = Peak::default();
+        assert_eq!(peak.average(SECOND, DECAY), None);
+        peak.observe(ms(20), SECOND, DECAY);
+        let told = peak.average(SECOND, DECAY).unwrap();
+        near(told.as_secs_f64() * 1e9, 20.0);
+        let faded = peak.average(11 * SECOND, DECAY).unwrap();
+        near(faded.as_secs_f64() * 1e9, 20.0 / std::f64::consts::E);
     }
 
     #[test]

@@ -163,6 +163,7 @@ mod tests {
                 member: Arc::new(member),
                 weight: 1,
                 zone: Some(if letter.is_uppercase() { "a" } else { "b" }.into()),
+                labels: Arc::default(),
             }
         };
         letters.chars().map(seat).collect()

@@ -52,6 +52,7 @@ fn a_name_has_a_seat_for_each_address_and_one_while_there_is_none() {
         source: Source::Address(place("10.0.0.1:80", 1).endpoint),
         weight: 3,
         zone: None,
+        labels: Arc::default(),
     });
     let shared = Shared::new(Arc::new(named.clone()), None);
     let fixed = ("127.0.0.1:1".to_owned(), 1);
@@ -97,6 +98,7 @@ fn a_service_without_an_answer_has_no_seat() {
         source: Source::Srv("_http._tcp.orders.example".into()),
         weight: 1,
         zone: None,
+        labels: Arc::default(),
     });
     let shared = Shared::new(Arc::new(none), None);
     assert_eq!(shown(&shared), []);

@@ -43,6 +43,7 @@ pub(crate) const HOOKS: &[Hook] = &[
     ),
     hook("on_error", "OnError", "on_error", &["&GatewayError"], true),
     hook("on_finish", "OnFinish", "on_finish", &["&Finished"], true),
+    hook("pick", "Pick", "balancer", &["&Request", "&Candidates"], false),
     hook("respond", "Respond", "responder", &["&Request", "Blob"], false),
 ];
 

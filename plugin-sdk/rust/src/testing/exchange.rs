@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::exchange::{Finished, GatewayError, Outcome, Request, Response};
-use crate::hooks::{OnError, OnFinish, OnRequest, OnRequestBody, OnResponse, OnResponseBody, Respond, Route};
+use crate::hooks::{
+    OnError, OnFinish, OnRequest, OnRequestBody, OnResponse, OnResponseBody, Pick, Respond, Route,
+};
 use crate::host::fake::{
     self,
     exchange::{Data, Fields, Phase, split},
@@ -11,8 +13,8 @@ use crate::host::fake::{
 use crate::testing::{FakeHost, judge};
 use crate::verdict::Done;
 use crate::{
-    Action, Answer, Blob, BodyAction, Choice, ErrorAction, IntoVerdict, Kept, Plugin, ResponseAction,
-    ResponseBodyAction, Side, settle, state,
+    Action, Answer, Blob, BodyAction, Candidates, Choice, Endpoint, ErrorAction, IntoVerdict, Kept, Plugin,
+    Preference, ResponseAction, ResponseBodyAction, Side, settle, state,
 };
 
 /// An exchange in a fake host. Build it with the chained methods, run hooks, look at what they did.
@@ -218,6 +220,30 @@ impl FakeExchange {
         let finished = Finished::new(outcome);
         let call = || plugin.on_finish(&finished, Kept::new()).into_verdict();
         let Done = self.run(Phase::Finish, |_| {}, call);
+    }
+
+    /// Runs `pick` for an upstream with these endpoints and gives the one that was picked.
+    ///
+    /// # Panics
+    /// Without an endpoint: the gateway asks nobody then.
+    pub fn pick<'e, P: Pick>(
+        &mut self,
+        plugin: &mut P,
+        upstream: &str,
+        endpoints: &'e [Endpoint],
+    ) -> Option<&'e Endpoint> {
+        assert!(
+            !endpoints.is_empty(),
+            "a balancer is asked only where there is something to pick"
+        );
+        let candidates = Candidates {
+            upstream: upstream.to_owned(),
+            endpoints: endpoints.to_vec(),
+        };
+        let call = || plugin.pick(&Request::new(), &candidates).into_verdict();
+        let Preference(picked) = self.run(Phase::Balance, |_| {}, call);
+        judge::preference(picked, endpoints.len());
+        endpoints.get(picked?)
     }
 
     /// Runs `respond` with the request's body.

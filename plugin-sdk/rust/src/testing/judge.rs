@@ -27,6 +27,12 @@ pub(super) fn answer(answer: &Answer) {
     check(answer.reply(), answer.refusal());
 }
 
+pub(super) fn preference(picked: Option<usize>, candidates: usize) {
+    if let Some(index) = picked {
+        assert!(index < candidates, "endpoint {index} was picked of {candidates}");
+    }
+}
+
 fn check(reply: Option<&Reply>, refusal: Option<&Refusal>) {
     if let Some(reply) = reply {
         assert!(

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 
+use super::Balancers;
 use crate::config::model::{Balance, HashOn, Policy, SameSite, SlowStart, Sticky};
 use crate::config::reader::{Reader, is_text};
 use crate::config::scope::Scope;
@@ -28,16 +29,16 @@ const SAME_SITE: [(&str, SameSite); 3] = [
 ];
 
 /// The keys of an upstream.
-pub(in crate::config::check) fn read(reader: &mut Reader<'_>) -> Balance {
+pub(in crate::config::check) fn read(reader: &mut Reader<'_>, balancers: &mut Balancers<'_>) -> Balance {
     Balance {
-        policy: policy(reader).unwrap_or_default(),
+        policy: policy(reader, balancers).unwrap_or_default(),
         slow_start: slow_start(reader.section("slow-start")),
         panic_threshold: reader.number("panic-threshold", 0..=100, 0),
         sticky: sticky(reader.section("sticky")),
     }
 }
 
-fn policy(reader: &mut Reader<'_>) -> Option<Policy> {
+fn policy(reader: &mut Reader<'_>, balancers: &mut Balancers<'_>) -> Option<Policy> {
     let scope = reader.scope();
     let (_, node) = reader.entry("balance")?;
     let times = Duration::from_millis(1)..=Duration::from_secs(3600);
@@ -47,6 +48,28 @@ fn policy(reader: &mut Reader<'_>) -> Option<Policy> {
         return made(scope, &text, "balance", decay, None);
     }
     let mut reader = reader.section("balance");
+    if reader.has_any(&["plugin"]) {
+        let keys = [
+            ("policy", "`plugin` is a policy of its own"),
+            ("hash-on", "a plugin hashes what it wants"),
+            ("decay", "a plugin keeps its own averages"),
+        ];
+        for (key, message) in keys {
+            reader.refuse(key, message, "leave it out");
+        }
+        let text = reader.text("plugin");
+        let max_candidates = reader.number("max-candidates", 1..=1000, 100);
+        reader.finish();
+        return Some(Policy::Plugin {
+            entry: balancers.find(scope, &text?)?,
+            max_candidates,
+        });
+    }
+    reader.refuse(
+        "max-candidates",
+        "only a plugin is shown candidates",
+        "leave it out, or name a `plugin`",
+    );
     let text = reader.required_text("policy", "for example `policy = \"ring-hash\"`");
     let decay = reader.time("decay", times, decay);
     let hash_on = reader.parsed("hash-on", "something to hash", hash_on);
@@ -199,6 +222,65 @@ mod tests {
         let decay = Duration::from_secs(3);
         let peak = balance("balance = { policy = 'peak-ewma', decay = '3s' }").policy;
         assert_eq!(peak, Policy::PeakEwma { decay });
+    }
+
+    #[test]
+    fn a_plugin_entry_is_a_policy() {
+        let text = "[plugins.first]\n[plugins.picker]\n[upstreams.a]\nendpoints = ['127.0.0.1:1']\n\
+                    balance = { plugin = 'picker', max-candidates = 7 }\n";
+        let config = parsed(text);
+        let policy = Policy::Plugin {
+            entry: 1,
+            max_candidates: 7,
+        };
+        assert_eq!(config.upstreams[0].balance.policy, policy);
+        let named = config.plugins.iter().map(|entry| entry.balances.is_some());
+        assert_eq!(named.collect::<Vec<_>>(), [false, true]);
+        let wanted = config.plugins[1].balances.as_ref().unwrap().to_string();
+        insta::assert_snapshot!(wanted, @r"
+        error: plugin entry `picker` has no hook `balancer`
+         --> conf/gateway.toml:5:22
+          |
+        5 | balance = { plugin = 'picker', max-candidates = 7 }
+          |                      ^^^^^^^^
+          = help: name an entry whose component exports `balancer`, or choose a `policy`
+        ");
+    }
+
+    #[test]
+    fn what_a_plugin_has_no_use_for_is_refused() {
+        let text = "[plugins.picker]\n[upstreams.a]\nendpoints = ['127.0.0.1:1']\n\
+                    balance = { plugin = 'piker', policy = 'maglev', decay = '1s' }\n\
+                    [upstreams.b]\nendpoints = ['127.0.0.1:1']\nbalance = { policy = 'random', max-candidates = 3 }\n";
+        insta::assert_snapshot!(errors(text), @r"
+        error: unknown plugin `piker`
+         --> gateway.toml:4:22
+          |
+        4 | balance = { plugin = 'piker', policy = 'maglev', decay = '1s' }
+          |                      ^^^^^^^
+          = help: did you mean `picker`?
+
+        error: `plugin` is a policy of its own
+         --> gateway.toml:4:31
+          |
+        4 | balance = { plugin = 'piker', policy = 'maglev', decay = '1s' }
+          |                               ^^^^^^
+          = help: leave it out
+
+        error: a plugin keeps its own averages
+         --> gateway.toml:4:50
+          |
+        4 | balance = { plugin = 'piker', policy = 'maglev', decay = '1s' }
+          |                                                  ^^^^^
+          = help: leave it out
+
+        error: only a plugin is shown candidates
+         --> gateway.toml:7:32
+          |
+        7 | balance = { policy = 'random', max-candidates = 3 }
+          |                                ^^^^^^^^^^^^^^
+          = help: leave it out, or name a `plugin`
+        ");
     }
 
     #[test]

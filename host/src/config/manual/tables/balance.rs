@@ -4,7 +4,7 @@
 
 use super::super::Default::{Required, Value, Words};
 use super::super::Key;
-use super::super::Kind::{Choice, Flag, Number, Text, Time};
+use super::super::Kind::{Choice, Flag, Number, Text, Time, ValuesByName};
 use super::DAY;
 
 /// The policies.
@@ -42,6 +42,12 @@ pub(super) const ENDPOINT: &[Key] = &[
         default: Words("none"),
         text: "Where it is. Endpoints in the zone of the gateway are preferred.",
     },
+    Key {
+        name: "labels",
+        kind: ValuesByName,
+        default: Words("none"),
+        text: "What a plugin that picks endpoints is told of it: at most 16, names and values of at most 128 bytes. `zone` is told, too.",
+    },
 ];
 
 pub(super) const BALANCE: &[Key] = &[
@@ -63,6 +69,21 @@ pub(super) const BALANCE: &[Key] = &[
         kind: Time("1ms", "1h"),
         default: Value("\"10s\""),
         text: "How long a slow answer counts for `peak-ewma`.",
+    },
+];
+
+pub(super) const BALANCER: &[Key] = &[
+    Key {
+        name: "plugin",
+        kind: Text("plugin"),
+        default: Required,
+        text: "The plugin entry that picks; its component has the hook `balancer`.",
+    },
+    Key {
+        name: "max-candidates",
+        kind: Number(1, 1000),
+        default: Value("100"),
+        text: "Endpoints that it is shown at most. Of more, which are left out is drawn anew for each try.",
     },
 ];
 

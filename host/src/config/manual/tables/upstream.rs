@@ -23,7 +23,7 @@ pub(super) const UPSTREAM: &[Key] = &[
     },
     Key {
         name: "balance",
-        kind: ChoiceOr(POLICIES, "balance"),
+        kind: ChoiceOr(POLICIES, &["balance", "balancer"]),
         default: Value("\"round-robin\""),
         text: "How the endpoint of a request is chosen. See [load balancing](load-balancing.md).",
     },

@@ -38,6 +38,13 @@ pub enum Policy {
     RingHash(HashOn),
     /// `maglev`.
     Maglev(HashOn),
+    /// `plugin`: an entry picks.
+    Plugin {
+        /// Its index in [`Config::plugins`](crate::config::Config::plugins).
+        entry: usize,
+        /// `max-candidates`: how many endpoints it is shown at most, default 100.
+        max_candidates: usize,
+    },
 }
 
 /// `hash-on`: what decides which endpoint a request goes to.

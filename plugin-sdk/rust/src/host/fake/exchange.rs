@@ -25,6 +25,7 @@ pub(crate) enum Phase {
     Error,
     Finish,
     Respond,
+    Balance,
 }
 
 /// All of one exchange.
@@ -338,12 +339,17 @@ fn edit(section: Section, edits: Vec<FieldEdit>) -> Result<(), Problem> {
 }
 
 pub(crate) fn state() -> Option<Vec<u8>> {
-    with_exchange(|exchange| exchange.state.clone())
+    with_exchange(|exchange| {
+        exchange
+            .state
+            .clone()
+            .filter(|_| exchange.phase != Phase::Balance)
+    })
 }
 
 pub(crate) fn set_state(bytes: Option<&[u8]>) -> Result<(), Problem> {
     with_exchange(|exchange| {
-        if matches!(exchange.phase, Phase::Route | Phase::Finish) {
+        if matches!(exchange.phase, Phase::Route | Phase::Balance | Phase::Finish) {
             return Err(Problem::WrongPhase);
         }
         if bytes.is_some_and(|bytes| bytes.len() > MAX_STATE) {
@@ -422,11 +428,19 @@ pub(crate) fn delay(ms: u32) -> Result<(), Problem> {
 }
 
 pub(crate) fn skip_body(side: Side) {
-    with_exchange(|exchange| exchange.skipped.push(side));
+    with_exchange(|exchange| {
+        if exchange.phase != Phase::Balance {
+            exchange.skipped.push(side);
+        }
+    });
 }
 
 pub(crate) fn capture_body(side: Side, max: u64, when_client_leaves: WhenClientLeaves) {
-    with_exchange(|exchange| exchange.captures.push((side, max, when_client_leaves)));
+    with_exchange(|exchange| {
+        if exchange.phase != Phase::Balance {
+            exchange.captures.push((side, max, when_client_leaves));
+        }
+    });
 }
 
 pub(crate) fn captured(side: Side) -> Option<Blob> {

@@ -28,6 +28,8 @@ pub enum Hook {
     OnError,
     /// `on-finish`.
     OnFinish,
+    /// `balancer`.
+    Balancer,
     /// `responder`.
     Responder,
 }
@@ -58,6 +60,8 @@ pub enum Fault {
     BadHeader,
     /// Refuses with a code that is not kebab-case.
     BadCode,
+    /// Picks an endpoint that is none.
+    BadIndex,
     /// Keeps more state than the host takes.
     BigState,
     /// Logs 10,000 lines.

@@ -129,6 +129,17 @@ impl Plugin for Rogue {
         Ok(())
     }
 
+    fn pick(&mut self, request: &Request, candidates: &Candidates) -> Result<Option<usize>, Refusal> {
+        if self.is_due(Hook::Balancer, request) {
+            request.set_attribute("rogue.half-done", Some("1"))?;
+            self.fail()?;
+            if self.config.fault == Fault::BadIndex {
+                return Ok(Some(candidates.len()));
+            }
+        }
+        Ok(None)
+    }
+
     fn respond(&mut self, request: &Request, body: Blob) -> Result<Answer, Refusal> {
         if self.is_due(Hook::Responder, request) {
             self.leak(body);

@@ -3,11 +3,12 @@
 use std::sync::OnceLock;
 
 use crate::bindings::exports::portcullis::gateway::{
-    on_error, on_finish, on_request, on_request_body, on_response, on_response_body, plugin, responder,
-    router,
+    balancer, on_error, on_finish, on_request, on_request_body, on_response, on_response_body, plugin,
+    responder, router,
 };
 use crate::bindings::portcullis::gateway::exchange;
 use crate::bindings::portcullis::gateway::types::{Blob, BodySource, Refusal, Reply, Section};
+use crate::bindings::portcullis::gateway::upstreams::Endpoint;
 use crate::order::{Hook, Order};
 
 /// Bytes of a body that are shown.
@@ -125,6 +126,25 @@ impl on_finish::Guest for Trace {
     }
 }
 
+impl balancer::Guest for Trace {
+    fn pick(upstream: String, candidates: Vec<Endpoint>) -> Option<u32> {
+        let shown: Vec<_> = candidates.iter().map(endpoint).collect();
+        let order = run("balancer", &format!("{upstream} {}", shown.join(" ")))?;
+        let position = match order.verb.as_str() {
+            "pick" => return order.argument.parse().ok(),
+            "pick-address" => candidates
+                .iter()
+                .position(|candidate| candidate.address == order.argument),
+            "pick-label" => candidates.iter().position(|candidate| {
+                let mut labels = candidate.labels.iter();
+                labels.any(|(name, value)| format!("{name}={value}") == order.argument)
+            }),
+            _ => None,
+        };
+        position.and_then(|index| u32::try_from(index).ok())
+    }
+}
+
 impl responder::Guest for Trace {
     fn handle(body: Blob) -> responder::Answer {
         match run("responder", &shown(&body)) {
@@ -155,6 +175,14 @@ fn name() -> &'static str {
 fn mark(section: Section) {
     // It cannot fail in the hooks that call it.
     exchange::append_header(section, "x-trace", name()).ok();
+}
+
+/// Address, weight, labels, and whether it is sick.
+fn endpoint(candidate: &Endpoint) -> String {
+    let labels = candidate.labels.iter();
+    let labels: String = labels.map(|(name, value)| format!(",{name}={value}")).collect();
+    let sick = if candidate.healthy { "" } else { ",sick" };
+    format!("{},{}{labels}{sick}", candidate.address, candidate.weight)
 }
 
 /// Length and first bytes.

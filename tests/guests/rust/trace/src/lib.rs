@@ -34,6 +34,7 @@ mod bindings {
                 export portcullis:gateway/on-response-body@0.1.0-draft;
                 export portcullis:gateway/on-error@0.1.0-draft;
                 export portcullis:gateway/on-finish@0.1.0-draft;
+                export portcullis:gateway/balancer@0.1.0-draft;
                 export portcullis:gateway/responder@0.1.0-draft;
             }
         ",

@@ -1,0 +1,79 @@
+//! A try at an upstream whose endpoints a plugin picks. It refuses to know what the plugin goes by, and what follows a try.
+//!
+//! The plugin is asked while the try is under way, and an exchange is wholly its own during a hook: so the try goes by a copy of the
+//! request's head.
+
+use std::pin::Pin;
+use std::rc::Rc;
+
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::attempt::{Terms, came, head};
+use super::hedge;
+use crate::gateway::view::UpstreamView;
+use crate::net::RequestBody;
+use crate::pipeline::{Balancer, Payload, Run};
+use crate::upstream::{Aim, Candidate, Failure, Picked, Picker, Until};
+
+/// Sends the request once, or once more beside a slow first time, to endpoints that `balancer` picks.
+pub(super) async fn send(
+    run: &mut Run,
+    target: &UpstreamView,
+    balancer: &Rc<Balancer>,
+    body: RequestBody,
+    terms: Terms<'_>,
+) -> Result<Payload, Box<Failure>> {
+    let x = run.x();
+    let (request, upgrade, end) = (x.request.clone(), x.upgrade.clone(), x.deadline);
+    let affinity = target.affinity.as_deref();
+    let tie = affinity.map(|affinity| affinity.tie(&x.request, x.client_ip));
+    let tie = tie.unwrap_or_default();
+    let head = head(target, &request, upgrade.as_ref());
+    let asking = Asking {
+        run: Mutex::new(run),
+        balancer,
+        upstream: &target.name,
+    };
+    let aim = Aim {
+        key: tie.key,
+        stick: tie.stick,
+        tried: terms.tried,
+        picker: Some(&asking),
+    };
+    let sent = Instant::now();
+    let until = Until {
+        end,
+        head: terms.within.map(|within| sent + within),
+    };
+    let (result, tries) = match terms.hedge {
+        Some(hedge) if hedge::suits(&head, &body) => {
+            hedge::race(target, head, until, aim, terms.within, hedge).await
+        }
+        _ => (target.cluster.send(head, body, until, aim).await, 0),
+    };
+    let x = asking.run.into_inner().x();
+    x.answered_by.tries += tries;
+    came(x, target, tie, sent, result)
+}
+
+/// The plugin of an upstream, asked on behalf of one exchange: by one try at a time.
+#[derive(Debug)]
+struct Asking<'r> {
+    run: Mutex<&'r mut Run>,
+    balancer: &'r Rc<Balancer>,
+    upstream: &'r str,
+}
+
+impl Picker for Asking<'_> {
+    fn pick<'a>(&'a self, candidates: &'a [Candidate]) -> Pin<Box<dyn Future<Output = Picked> + 'a>> {
+        Box::pin(async move {
+            let mut run = self.run.lock().await;
+            Ok(run.pick(self.balancer, self.upstream, candidates).await?)
+        })
+    }
+
+    fn rest<'a>(&'a self) -> Pin<Box<dyn Future<Output = ()> + 'a>> {
+        Box::pin(async move { drop(self.run.lock().await) })
+    }
+}
