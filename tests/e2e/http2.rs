@@ -10,6 +10,7 @@ mod exchanges;
 mod floods;
 mod health;
 mod malformed;
+mod onward_tunnels;
 mod protocols;
 mod recourse;
 mod secured;
