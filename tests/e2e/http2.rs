@@ -8,6 +8,7 @@ mod calls;
 mod drain;
 mod exchanges;
 mod floods;
+mod goaway;
 mod health;
 mod malformed;
 mod onward_tunnels;
