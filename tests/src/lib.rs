@@ -44,7 +44,7 @@ pub mod http2;
 pub mod load;
 pub mod message;
 pub mod patience;
-mod port;
+pub mod port;
 pub mod request;
 pub mod tls;
 pub mod upstream;

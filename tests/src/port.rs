@@ -28,7 +28,8 @@ pub(crate) fn listen() -> (TcpListener, SocketAddr) {
 ///
 /// # Panics
 /// Without a free port.
-pub(crate) fn later() -> SocketAddr {
+#[must_use]
+pub fn later() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // Several test processes may run at once: each begins elsewhere.
     let begin = u16::try_from(std::process::id() % u32::from(PORTS)).expect("less than PORTS");

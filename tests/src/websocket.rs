@@ -1,10 +1,12 @@
 //! WebSocket (RFC 6455) byte by byte: frames, a strict echo server, and a client that sends any frame, also such as
 //! nobody may send, and writes down everything that comes back. Knows nothing of gateways.
 
+pub mod tunnelled;
+
 use std::net::SocketAddr;
 
 use portcullis_host::message::websocket::accept;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time;
@@ -177,7 +179,12 @@ async fn serve(mut stream: TcpStream) {
     if stream.write_all(switching(&head).as_bytes()).await.is_err() {
         return;
     }
-    if let Err(Wrong::Close(code)) = echo(&mut stream).await {
+    talk(&mut stream).await;
+}
+
+/// Everything behind the handshake.
+async fn talk<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
+    if let Err(Wrong::Close(code)) = echo(stream).await {
         let frame = match code {
             0 => Frame::new(opcode::CLOSE, []),
             code => Frame::close(code, ""),
@@ -212,7 +219,7 @@ async fn head(stream: &mut TcpStream) -> Option<String> {
     String::from_utf8(head).ok()
 }
 
-async fn echo(stream: &mut TcpStream) -> Result<(), Wrong> {
+async fn echo<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> Result<(), Wrong> {
     let mut message: Option<Frame> = None;
     loop {
         let frame = read_masked(stream).await?;
@@ -255,7 +262,7 @@ fn closing(payload: &[u8]) -> u16 {
     }
 }
 
-async fn read_masked(stream: &mut TcpStream) -> Result<Frame, Wrong> {
+async fn read_masked<S: AsyncRead + Unpin>(stream: &mut S) -> Result<Frame, Wrong> {
     let (first, second) = (stream.read_u8().await?, stream.read_u8().await?);
     let (flags, code) = (first & 0xf0, first & 0x0f);
     let control = code >= opcode::CLOSE;

@@ -191,7 +191,7 @@ async fn exchange(conn: Rc<Conn>, ending: &mut Ending, incoming: Inlet) -> Resul
     match chosen {
         Some(_) if ending.last_hop => Err(Stop::Respond(Box::new(own_answer()), ending.run().reached())),
         Some(upstream) => {
-            upgrade::settle(ending, upstream)?;
+            upgrade::settle(ending)?;
             forward(ending, upstream, body, onward).await
         }
         None => {

@@ -21,27 +21,19 @@ use crate::message::{upgrade, websocket};
 use crate::net::{Carried, RequestBody, TunnelEnd, tie};
 use crate::pipeline::{Payload, Run};
 use crate::telemetry::{ListenerStats, RouteStats};
-use crate::upstream::{Failure, FailureKind, Protocol, Reply, RetrySafety, Upgraded};
+use crate::upstream::{Failure, FailureKind, Reply, RetrySafety, Upgraded};
 
-/// Leaves of the protocols that the client asks for those that the route allows, and none where the upstream speaks HTTP/2,
-/// which knows no upgrades (RFC 9113 section 8.6). Where it is none the request goes on without, as a server may always
-/// pass an upgrade over, except for WebSocket: a client that opens one has no use for another answer.
+/// Leaves of the protocols that the client asks for those that the route allows. Where it is none the request goes on
+/// without, as a server may always pass an upgrade over, except for WebSocket: a client that opens one has no use for
+/// another answer.
 ///
 /// # Errors
-/// When the route or the upstream takes no WebSocket.
-pub(super) fn settle(ending: &mut Ending, upstream: u32) -> Result<(), Box<Problem>> {
+/// When the route takes no WebSocket.
+pub(super) fn settle(ending: &mut Ending) -> Result<(), Box<Problem>> {
     let Some(asked) = ending.run().x().upgrade.take() else {
         return Ok(());
     };
-    let target = usize::try_from(upstream)
-        .ok()
-        .and_then(|index| ending.view.upstreams.get(index));
-    let upgrades =
-        target.is_some_and(|target| target.cluster.shared().settings().protocol == Protocol::Http1);
-    let protocols = ending
-        .route()
-        .filter(|_| upgrades)
-        .map(|route| Arc::clone(&route.upgrades.protocols));
+    let protocols = ending.route().map(|route| Arc::clone(&route.upgrades.protocols));
     let allowed = protocols.and_then(|protocols| upgrade::allowed(&asked, &protocols));
     if allowed.is_none() && upgrade::names(&asked, websocket::NAME) {
         return Err(Box::new(Problem::new(ErrorKind::UpgradeRefused)));

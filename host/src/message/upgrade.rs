@@ -59,6 +59,12 @@ pub fn names(asked: &HeaderValue, wanted: &str) -> bool {
     protocols(asked).any(|protocol| name(protocol).eq_ignore_ascii_case(wanted.as_bytes()))
 }
 
+/// The name of the protocol that `asked` names first, without its version.
+#[must_use]
+pub fn first(asked: &HeaderValue) -> Option<&[u8]> {
+    protocols(asked).map(name).find(|name| !name.is_empty())
+}
+
 /// Whether a 101 that names `given` answers a request that named `asked`: it names at least one protocol, and each was
 /// asked for.
 #[must_use]
@@ -129,6 +135,8 @@ mod tests {
         ] {
             assert_eq!(answers(&value(given), &value(asked)), want, "{given} to {asked}");
         }
+        assert_eq!(first(&value(" , x/1, websocket")), Some(&b"x"[..]));
+        assert_eq!(first(&value("/1,")), None);
         assert!(names(&value("x, WebSocket/1"), "websocket") && !names(&value("x"), "websocket"));
     }
 

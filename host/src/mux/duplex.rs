@@ -10,7 +10,7 @@ use bytes::{Buf, Bytes};
 use h2::{Reason, RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::room;
+use super::{is_no_error, room};
 
 /// Both directions of a stream: what is read opens the peer's window again, and what is written has to fit into its own.
 /// A shutdown is the end of the stream in one direction. Dropping it before both have ended resets the stream.
@@ -53,6 +53,8 @@ impl AsyncRead for Duplex {
         let this = self.get_mut();
         while this.ahead.is_empty() {
             match ready!(this.inflow.poll_data(cx)) {
+                // RFC 9113 section 8.1: a server that has ended its direction may say so that it wants no more of the other.
+                Some(Err(error)) if is_no_error(&error) => return Poll::Ready(Ok(())),
                 Some(data) => this.ahead = data.map_err(io::Error::other)?,
                 None => {
                     // In a tunnel there is nothing but data.
@@ -82,18 +84,32 @@ impl AsyncWrite for Duplex {
             return Poll::Ready(Ok(0));
         }
         let mut stream = self.outflow.borrow_mut();
-        let room = ready!(room::poll(&mut stream, buf.len(), cx)).map_err(io::Error::other)?;
-        let piece = buf.get(..room).unwrap_or(buf);
-        let sent = stream.send_data(Bytes::copy_from_slice(piece), false);
-        Poll::Ready(sent.map(|()| piece.len()).map_err(io::Error::other))
+        let sent = ready!(room::poll(&mut stream, buf.len(), cx)).and_then(|room| {
+            let piece = buf.get(..room).unwrap_or(buf);
+            stream.send_data(Bytes::copy_from_slice(piece), false)?;
+            Ok(piece.len())
+        });
+        Poll::Ready(match sent {
+            // It goes nowhere, and what the peer has sent can still be read.
+            Err(_) if is_done(&mut stream, cx) => Ok(buf.len()),
+            sent => sent.map_err(io::Error::other),
+        })
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let ended = self.outflow.borrow_mut().send_data(Bytes::new(), true);
-        Poll::Ready(ended.map_err(io::Error::other))
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut stream = self.outflow.borrow_mut();
+        Poll::Ready(match stream.send_data(Bytes::new(), true) {
+            Err(_) if is_done(&mut stream, cx) => Ok(()),
+            ended => ended.map_err(io::Error::other),
+        })
     }
+}
+
+/// The peer wants nothing more, and nothing was wrong (RFC 9113 section 8.1).
+fn is_done(stream: &mut SendStream<Bytes>, cx: &mut Context<'_>) -> bool {
+    matches!(stream.poll_reset(cx), Poll::Ready(Ok(Reason::NO_ERROR)))
 }

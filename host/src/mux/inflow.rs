@@ -4,10 +4,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use h2::{Reason, RecvStream};
+use h2::RecvStream;
 use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use http_body::{Body, Frame, SizeHint};
+
+use super::is_no_error;
 
 /// A body that comes in on a stream. The peer may send as much more as was taken: what nobody takes fills the stream's
 /// window and no more.
@@ -85,8 +87,4 @@ impl Body for Inflow {
         }
         self.left.map_or_else(SizeHint::new, SizeHint::with_exact)
     }
-}
-
-fn is_no_error(error: &h2::Error) -> bool {
-    error.is_reset() && error.is_remote() && error.reason() == Some(Reason::NO_ERROR)
 }

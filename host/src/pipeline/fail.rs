@@ -155,6 +155,7 @@ pub fn upstream_problem(failure: &Failure) -> Problem {
         FailureKind::Deadline => ErrorKind::DeadlineExceeded,
         FailureKind::Reset | FailureKind::Truncated => ErrorKind::UpstreamReset,
         FailureKind::RequestStalled => ErrorKind::RequestTimeout,
+        FailureKind::NoTunnel => ErrorKind::UpgradeRefused,
         FailureKind::Unsendable(_) => ErrorKind::InternalError,
         FailureKind::RequestBody => {
             let source = failure

@@ -84,6 +84,10 @@ pub enum FailureKind {
     /// The client sent nothing of its request body for longer than the idle timeout. The client's doing.
     #[error("the request body stalled")]
     RequestStalled,
+    /// The request asks for a WebSocket, and the upstream, which speaks HTTP/2, takes no extended CONNECT, or the request
+    /// cannot be put so (RFC 8441). Nothing was sent.
+    #[error("the upstream takes no WebSocket")]
+    NoTunnel,
     /// The request cannot be written as HTTP/1.1; the text says why. The caller's doing.
     #[error("the request cannot be sent: {0}")]
     Unsendable(&'static str),
@@ -101,6 +105,7 @@ impl FailureKind {
                 | Self::Overloaded(_)
                 | Self::RequestBody
                 | Self::RequestStalled
+                | Self::NoTunnel
                 | Self::Unsendable(_)
         )
     }

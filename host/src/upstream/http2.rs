@@ -6,6 +6,7 @@ mod head;
 mod judgement;
 mod link;
 mod patience;
+mod tunnel;
 mod wire;
 
 use std::future::poll_fn;
@@ -25,6 +26,7 @@ pub use self::body::Http2Body;
 pub(super) use self::link::Links;
 use self::link::Use;
 use self::patience::Patience;
+pub(super) use self::tunnel::Tunnel;
 use super::cluster::{Cluster, Until};
 use super::failure::{BoxError, Failure, FailureKind, Fault, RetrySafety};
 use super::lineup::Aim;
@@ -76,7 +78,7 @@ where
         broken.fault = until.blame(broken.fault, FailureKind::FirstByteTimeout);
         let whole = bare || body.is_some();
         let unseen = match broken.seen {
-            Seen::No => true,
+            Seen::No => broken.fault.kind != FailureKind::NoTunnel,
             Seen::Lost => broken.used.origin() == Origin::Kept && head.method.is_idempotent(),
             Seen::Perhaps => false,
         };
@@ -163,11 +165,25 @@ impl Attempt {
         } else {
             "http"
         };
-        let request = match head::request(head, framing, scheme) {
+        let asked = match head.upgrade.filter(|_| body.is_none()) {
+            None => None,
+            // Boxed: others do not pay for its size.
+            Some(_) => match Box::pin(tunnel::agree(&used, &head, until)).await {
+                Ok(asked) => asked,
+                Err((fault, seen)) => {
+                    if fault.kind == FailureKind::FirstByteTimeout || seen == Seen::Lost {
+                        used.spoil();
+                    }
+                    return Err(used.broken(fault, seen));
+                }
+            },
+        };
+        let request = match head::request(head, framing, scheme, asked.as_ref()) {
             Ok(request) => request,
             Err(why) => return Err(used.broken(FailureKind::Unsendable(why), Seen::Perhaps)),
         };
-        let (mut response, stream) = match used.begin(request, body.is_none()) {
+        let ends = body.is_none() && asked.is_none();
+        let (mut response, stream) = match used.begin(request, ends) {
             Ok(begun) => begun,
             Err(error) => {
                 let (fault, seen) = judge(error, FailureKind::Reset);
@@ -177,9 +193,13 @@ impl Attempt {
                 return Err(used.broken(fault, seen));
             }
         };
-        let mut upload = body
-            .take()
-            .map(|body| Outflow::new(stream, body.map_frame(trailers::cleaned)));
+        let (mut upload, opening) = match (body.take(), asked) {
+            (Some(body), _) => (
+                Some(Outflow::new(stream, body.map_frame(trailers::cleaned))),
+                None,
+            ),
+            (None, asked) => (None, asked.map(|asked| (asked, stream))),
+        };
         let settings = &*slot.settings;
         let mut patience = Patience::new(slot.links.timer(), until.first());
         let answered = poll_fn(|cx| {
@@ -234,18 +254,27 @@ impl Attempt {
                 return Err(used.broken(fault, seen));
             }
         };
-        let (parts, stream) = answered.into_parts();
+        let (mut parts, stream) = answered.into_parts();
         if parts.headers.len() > settings.max_headers {
             return Err(used.broken(FailureKind::HeadTooLarge, Seen::Perhaps));
         }
+        let opened = opening.and_then(|(asked, outflow)| asked.answered(&mut parts, outflow));
         let outcome = judgement::of_head(&parts);
         match outcome {
             Some(outcome) => used.heard(outcome),
             None => used.head_came(),
         }
-        patience.extend(until.end);
-        let inflow = Inflow::new(stream, &parts.headers);
-        let body = Http2Body::new(used, outcome, inflow, upload, patience);
+        let body = match opened {
+            Some(opened) => {
+                slot.links.keep_timer(patience.into_timer());
+                Http2Body::tunnel(outcome, Tunnel::new(used, stream, opened), &slot.label)
+            }
+            None => {
+                patience.extend(until.end);
+                let inflow = Inflow::new(stream, &parts.headers);
+                Http2Body::new(used, outcome, inflow, upload, patience)
+            }
+        };
         let mut response = Response::new(body);
         *response.status_mut() = parts.status;
         *response.headers_mut() = parts.headers;

@@ -49,11 +49,11 @@ where
         }
     }
 
-    /// The connection of a response that goes over to another protocol; HTTP/2 knows of none (RFC 9113 section 8.6).
+    /// The connection of a response that goes over to another protocol, or the stream that has become a tunnel.
     pub fn take_upgraded(&mut self) -> Option<Upgraded> {
         match self {
             Self::Http1(body) => body.take_upgraded(),
-            Self::Http2(_) => None,
+            Self::Http2(body) => body.take_tunnel().map(Upgraded::tunnel),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! A connection that has gone over to another protocol: no more than a byte stream. It refuses to know HTTP.
+//! A connection that has gone over to another protocol, or a stream of HTTP/2 that has: no more than a byte stream. It
+//! refuses to know HTTP.
 
 use std::io;
 use std::pin::Pin;
@@ -8,13 +9,24 @@ use bytes::{Buf, BytesMut};
 use http::HeaderValue;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::http2::Tunnel;
 use super::pool::{Lease, Ticket};
 use super::stream::Stream;
 
-/// An upstream's connection after its 101 (RFC 9110 section 15.2.2). It counts as an exchange in flight until it is
-/// dropped, which closes it.
+/// An upstream's side of a tunnel, after its 101 (RFC 9110 section 15.2.2) or its success to an extended CONNECT (RFC 8441).
+/// It counts as an exchange in flight until it is dropped, which closes it.
 #[derive(Debug)]
-pub struct Upgraded {
+pub struct Upgraded(Wire);
+
+#[derive(Debug)]
+enum Wire {
+    Connection(Connection),
+    Tunnel(Tunnel),
+}
+
+/// A whole connection.
+#[derive(Debug)]
+struct Connection {
     protocol: HeaderValue,
     /// Came right behind the head.
     ahead: BytesMut,
@@ -30,27 +42,30 @@ impl Upgraded {
             // Not even its memory is needed.
             ahead = BytesMut::new();
         }
-        Self {
+        Self(Wire::Connection(Connection {
             protocol,
             ahead,
             stream,
             _ticket: ticket,
-        }
+        }))
     }
 
-    /// What the upstream named in `Upgrade`.
+    pub(super) fn tunnel(tunnel: Tunnel) -> Self {
+        Self(Wire::Tunnel(tunnel))
+    }
+
+    /// What the upstream named in `Upgrade`, or took in `:protocol`.
     #[must_use]
     pub fn protocol(&self) -> &HeaderValue {
-        &self.protocol
+        match &self.0 {
+            Wire::Connection(connection) => &connection.protocol,
+            Wire::Tunnel(tunnel) => tunnel.protocol(),
+        }
     }
 }
 
-impl AsyncRead for Upgraded {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+impl Connection {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.ahead.is_empty() {
             return Pin::new(&mut self.stream).poll_read(cx, buf);
         }
@@ -65,16 +80,38 @@ impl AsyncRead for Upgraded {
     }
 }
 
+impl AsyncRead for Upgraded {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match &mut self.0 {
+            Wire::Connection(connection) => connection.poll_read(cx, buf),
+            Wire::Tunnel(tunnel) => Pin::new(tunnel.duplex()).poll_read(cx, buf),
+        }
+    }
+}
+
 impl AsyncWrite for Upgraded {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        match &mut self.0 {
+            Wire::Connection(connection) => Pin::new(&mut connection.stream).poll_write(cx, buf),
+            Wire::Tunnel(tunnel) => Pin::new(tunnel.duplex()).poll_write(cx, buf),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        match &mut self.0 {
+            Wire::Connection(connection) => Pin::new(&mut connection.stream).poll_flush(cx),
+            Wire::Tunnel(tunnel) => Pin::new(tunnel.duplex()).poll_flush(cx),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        match &mut self.0 {
+            Wire::Connection(connection) => Pin::new(&mut connection.stream).poll_shutdown(cx),
+            Wire::Tunnel(tunnel) => Pin::new(tunnel.duplex()).poll_shutdown(cx),
+        }
     }
 }

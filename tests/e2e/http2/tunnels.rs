@@ -268,7 +268,7 @@ async fn streams_that_are_reset_leave_no_tunnels_behind() {
 }
 
 /// Everything that comes back to a case, to the end of the stream.
-async fn verdict(client: &mut Client, case: &Case) -> Vec<u8> {
+pub(super) async fn verdict(client: &mut Client, case: &Case) -> Vec<u8> {
     let Tunnel {
         mut outflow,
         mut inflow,

@@ -320,22 +320,6 @@ async fn many_requests_at_once_open_one_connection() {
 }
 
 #[tokio::test]
-async fn a_websocket_is_refused_where_the_upstream_speaks_http_2() {
-    let server = Server::start().await;
-    let gateway = front(server.address(), "").start().await;
-    let ask = Request::get("/")
-        .header("connection", "upgrade")
-        .header("upgrade", "websocket");
-    let answer = gateway.send(&ask).await;
-    assert_eq!(
-        (answer.status, answer.problem().as_str()),
-        (501, "upgrade-refused")
-    );
-    assert_eq!(server.connections(), 0);
-    gateway.shutdown().await;
-}
-
-#[tokio::test]
 async fn trailers_carry_nothing_that_belongs_into_a_head() {
     let mut server = Server::start().await;
     let gateway = front(server.address(), "").start().await;

@@ -176,7 +176,7 @@ async fn a_route_or_an_upstream_that_takes_no_websocket_refuses_it() {
     }
     let reply = refused(&mut client, connect("websocket", "/nowhere")).await;
     expect_problem(&reply, 404, "no-route");
-    assert_eq!((upstream.requests().len(), http2.connections()), (0, 0));
+    assert_eq!((upstream.requests().len(), http2.connections()), (0, 1));
     // The connection goes on.
     assert_eq!(client.exchange(get("/none")).await.unwrap().status, 200);
     gateway.shutdown().await;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use crate::patience::PATIENCE;
@@ -113,6 +113,23 @@ impl Wire {
         let mut wire = Self { stream };
         wire.send(&[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()).await;
         wire
+    }
+
+    /// The next connection of a client, whose preface is read.
+    ///
+    /// # Panics
+    /// When none comes, or without a preface.
+    pub async fn accept(listener: &TcpListener) -> Self {
+        timeout(PATIENCE, async {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            stream.set_nodelay(true).expect("an open connection");
+            let mut preface = [0; PREFACE.len()];
+            stream.read_exact(&mut preface).await.expect("a preface");
+            assert_eq!(preface, PREFACE);
+            Self { stream }
+        })
+        .await
+        .expect("a connection")
     }
 
     /// Sends bytes; a server that has closed the connection does not mind.

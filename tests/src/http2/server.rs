@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use h2::RecvStream;
 use h2::server::{Builder, SendResponse};
+use h2::{RecvStream, SendStream};
 use http::{HeaderMap, Request, Response};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -150,6 +150,19 @@ impl Exchange {
         }
         let trailers = body.trailers().await?;
         Ok((content, trailers))
+    }
+
+    /// Opens the tunnel that was asked for (RFC 8441), with these fields in the answer; gives what goes to the client.
+    ///
+    /// # Panics
+    /// When none was asked for, or the stream is reset.
+    pub fn open(&mut self, headers: HeaderMap) -> SendStream<Bytes> {
+        assert_eq!(self.request.method(), "CONNECT", "{:?}", self.request);
+        let mut response = Response::new(());
+        *response.headers_mut() = headers;
+        self.respond
+            .send_response(response, false)
+            .expect("an open stream")
     }
 
     /// Answers with a status and a body.

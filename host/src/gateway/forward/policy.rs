@@ -145,6 +145,7 @@ fn reason(kind: FailureKind) -> Option<RetryReason> {
         | FailureKind::Deadline
         | FailureKind::RequestBody
         | FailureKind::RequestStalled
+        | FailureKind::NoTunnel
         | FailureKind::Unsendable(_) => None,
     }
 }
@@ -210,6 +211,7 @@ mod tests {
             (FailureKind::NoEndpoint, &[]),
             (FailureKind::RequestBody, &[]),
             (FailureKind::RequestStalled, &[]),
+            (FailureKind::NoTunnel, &[]),
             (FailureKind::Unsendable("x"), &[]),
         ] {
             for condition in any {

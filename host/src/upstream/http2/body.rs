@@ -16,6 +16,7 @@ use tokio::task::AbortHandle;
 
 use super::link::Use;
 use super::patience::Patience;
+use super::tunnel::Tunnel;
 use super::{is_over, judge, judgement};
 use crate::message::http1::trailers;
 use crate::mux::{Inflow, Outflow, OutflowError};
@@ -30,6 +31,7 @@ pub struct Http2Body {
     /// How the exchange went; none as long as the end has yet to say it.
     outcome: Option<Outcome>,
     rest: Option<Rest>,
+    tunnel: Option<Tunnel>,
 }
 
 #[derive(Debug)]
@@ -71,6 +73,7 @@ impl Http2Body {
             endpoint: Arc::clone(&used.slot().label),
             outcome,
             rest: None,
+            tunnel: None,
         };
         let ended = inflow.is_end_stream();
         let rest = Rest {
@@ -86,6 +89,21 @@ impl Http2Body {
         body
     }
 
+    /// An answer without a body, behind which there is a tunnel.
+    pub(super) fn tunnel(outcome: Option<Outcome>, tunnel: Tunnel, endpoint: &Arc<str>) -> Self {
+        Self {
+            endpoint: Arc::clone(endpoint),
+            outcome,
+            rest: None,
+            tunnel: Some(tunnel),
+        }
+    }
+
+    /// The tunnel that was opened. Left there it is dropped with the body.
+    pub(in crate::upstream) fn take_tunnel(&mut self) -> Option<Tunnel> {
+        self.tunnel.take()
+    }
+
     /// The endpoint that answered, as `host:port`.
     pub(in crate::upstream) fn endpoint(&self) -> &Arc<str> {
         &self.endpoint
@@ -97,8 +115,10 @@ impl Http2Body {
             Some(outcome) => pass.heard(outcome),
             None => pass.head_came(),
         }
-        if let Some(rest) = &mut self.rest {
-            rest.used.hold(pass);
+        match (&mut self.rest, &mut self.tunnel) {
+            (Some(rest), _) => rest.used.hold(pass),
+            (None, Some(tunnel)) => tunnel.hold(pass),
+            (None, None) => {}
         }
     }
 

@@ -2,14 +2,17 @@
 
 use http::{HeaderMap, Method, Request, Uri, header};
 
+use super::tunnel::Asked;
 use crate::upstream::request::{Framing, RequestHead};
 
-/// The request of `head`, with the length of its body, where that is known. What it asks to go over to is left out: HTTP/2
-/// knows no upgrades (RFC 9113 section 8.6).
+/// The request of `head`, with the length of its body, where that is known. With a `tunnel` it is the CONNECT that asks for
+/// it (RFC 8441 section 4); without, what it asks to go over to is left out, for HTTP/2 knows no upgrades (RFC 9113
+/// section 8.6).
 pub(super) fn request(
     head: RequestHead<'_>,
     framing: Framing,
     scheme: &'static str,
+    tunnel: Option<&Asked>,
 ) -> Result<Request<()>, &'static str> {
     let mut headers = HeaderMap::with_capacity(head.headers.len() + 2);
     for (name, value) in head.headers {
@@ -20,7 +23,8 @@ pub(super) fn request(
                 | header::TRANSFER_ENCODING
                 | header::CONNECTION
                 | header::UPGRADE
-        ) {
+        ) || tunnel.is_some() && *name == header::SEC_WEBSOCKET_KEY
+        {
             continue;
         }
         headers
@@ -33,6 +37,7 @@ pub(super) fn request(
             .map_err(|_| "too many fields")?;
     }
     let length = match framing {
+        _ if tunnel.is_some() => None,
         Framing::Length(length) => Some(length),
         Framing::None if takes_content(head.method) => Some(0),
         Framing::None | Framing::Chunked => None,
@@ -51,6 +56,11 @@ pub(super) fn request(
         .build()
         .map_err(|_| "the target or the authority is malformed")?;
     *request.headers_mut() = headers;
+    if let Some(asked) = tunnel {
+        *request.method_mut() = Method::CONNECT;
+        let protocol = asked.protocol().ok_or("the protocol is no token")?;
+        request.extensions_mut().insert(protocol);
+    }
     Ok(request)
 }
 
@@ -84,7 +94,7 @@ mod tests {
             upgrade: Some(&HeaderValue::from_static("websocket")),
             via: Some(&HeaderValue::from_static("1.1 here")),
         };
-        let sent = request(head, Framing::Length(7), "http").unwrap();
+        let sent = request(head, Framing::Length(7), "http", None).unwrap();
         assert_eq!(sent.uri(), "http://a.example:81/a?b=c");
         assert_eq!(sent.headers()[header::CONTENT_LENGTH], "7");
         assert_eq!(sent.headers()[header::TE], "trailers");
@@ -92,7 +102,7 @@ mod tests {
         assert_eq!(sent.headers().len(), 3);
         let lengths = [(Framing::None, Some("0")), (Framing::Chunked, None)];
         for (framing, length) in lengths {
-            let sent = request(head, framing, "https").unwrap();
+            let sent = request(head, framing, "https", None).unwrap();
             assert_eq!(sent.uri().scheme_str(), Some("https"));
             let said = sent.headers().get(header::CONTENT_LENGTH);
             assert_eq!(said.map(|value| value.to_str().unwrap()), length, "{framing:?}");

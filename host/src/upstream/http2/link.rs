@@ -1,12 +1,13 @@
 //! Connections of one endpoint that exchanges share. It refuses to know what is sent on them.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use h2::SendStream;
 use h2::client::{Builder, ResponseFuture, SendRequest};
+use h2::{Ping, PingPong, SendStream};
 use http::Request;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -50,6 +51,9 @@ struct Link {
     /// It takes no further requests.
     over: Rc<Cell<bool>>,
     idle_since: Cell<Instant>,
+    /// It has answered a PING, so that its SETTINGS have come.
+    settled: Cell<bool>,
+    pings: Mutex<Option<PingPong>>,
 }
 
 /// A place on a connection; one stream is begun on it.
@@ -143,10 +147,11 @@ impl Link {
             .max_header_list_size(u32::try_from(settings.max_header_bytes).unwrap_or(u32::MAX))
             .max_send_buffer_size(SEND_BUFFER)
             .data_frame_budget(SMALL_FRAMES);
-        let (send, connection) = builder
+        let (send, mut connection) = builder
             .handshake(Wire::new(stream))
             .await
             .map_err(|error| Fault::with(FailureKind::Connect, error))?;
+        let pings = Mutex::new(connection.ping_pong());
         let over = Rc::new(Cell::new(false));
         let ended = Rc::clone(&over);
         tokio::task::spawn_local(async move {
@@ -160,7 +165,25 @@ impl Link {
             in_use: Cell::new(0),
             over,
             idle_since: Cell::new(Instant::now()),
+            settled: Cell::new(false),
+            pings,
         }))
+    }
+
+    /// Waits until the upstream's SETTINGS have come, which are the first that it sends (RFC 9113 section 3.4): they are
+    /// there when a PING is answered.
+    async fn settle(&self) -> Result<(), h2::Error> {
+        let mut pings = self.pings.lock().await;
+        let Some(pings) = pings.as_mut().filter(|_| !self.settled.get()) else {
+            return Ok(());
+        };
+        if let Err(error) = pings.send_ping(Ping::opaque()) {
+            // That of somebody who did not wait for its answer is still under way, or the connection is over.
+            tracing::trace!(%error, "no PING was sent");
+        }
+        poll_fn(|cx| pings.poll_pong(cx)).await?;
+        self.settled.set(true);
+        Ok(())
     }
 
     fn has_room(&self) -> bool {
@@ -199,6 +222,19 @@ impl Use {
         ends: bool,
     ) -> Result<(ResponseFuture, SendStream<Bytes>), h2::Error> {
         self.link.send.clone().send_request(request, ends)
+    }
+
+    /// Whether the upstream takes extended CONNECT (RFC 8441 section 3). On a connection whose SETTINGS may be still to come
+    /// it takes a round trip.
+    ///
+    /// # Errors
+    /// When the connection is lost.
+    pub(super) async fn takes_tunnels(&self) -> Result<bool, h2::Error> {
+        let takes = || self.link.send.is_extended_connect_protocol_enabled();
+        if !takes() && !self.link.settled.get() {
+            self.link.settle().await?;
+        }
+        Ok(takes())
     }
 
     /// Reports how the exchange went, where somebody wants to know.
