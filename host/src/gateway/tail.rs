@@ -85,7 +85,7 @@ impl Tail {
     }
 }
 
-/// The client left, or hyper has no use for the rest: a copy may still want it.
+/// The client left, or it wants no more than a head: a copy may still want it.
 impl Drop for Tail {
     fn drop(&mut self) {
         let wanted = |copy: &mut Box<Copying>| {

@@ -235,6 +235,58 @@ impl Body for Breaks {
     }
 }
 
+/// A body of one piece with trailers behind it.
+struct Trailed(u8);
+
+impl Body for Trailed {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+        self.0 += 1;
+        Poll::Ready(match self.0 {
+            1 => Some(Ok(http_body::Frame::data(Bytes::from_static(b"ab")))),
+            2 => {
+                let sum = (
+                    http::HeaderName::from_static("x-sum"),
+                    http::HeaderValue::from_static("9"),
+                );
+                let age = (http::header::AGE, http::HeaderValue::from_static("1"));
+                let trailers = http::HeaderMap::from_iter([sum, age]);
+                Some(Ok(http_body::Frame::trailers(trailers)))
+            }
+            _ => None,
+        })
+    }
+}
+
+#[tokio::test]
+async fn trailers_reach_a_client_that_takes_them() {
+    for (field, behind) in [
+        ("TE: gzip, trailers\r\n", "0\r\nx-sum: 9\r\n\r\n"),
+        ("", "0\r\n\r\n"),
+    ] {
+        let (mut client, stream) = pair().await;
+        let served = serve(stream, SETTINGS, |_, _, _| {
+            ready(Answer::<_, Tunnel>::Response(Response::new(Trailed(0))))
+        });
+        let talk = async {
+            let request = format!("GET / HTTP/1.1\r\nConnection: close\r\n{field}\r\n");
+            client.write_all(request.as_bytes()).await.unwrap();
+            let mut got = String::new();
+            client.read_to_string(&mut got).await.unwrap();
+            got
+        };
+        let (served, got) = tokio::join!(served, talk);
+        served.unwrap();
+        let (_, body) = got.split_once("\r\n\r\n").unwrap();
+        assert_eq!(body, format!("2\r\nab\r\n{behind}"));
+    }
+}
+
 #[tokio::test]
 async fn an_idle_connection_holds_no_buffer() {
     let (mut client, stream) = pair().await;
