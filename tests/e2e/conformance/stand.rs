@@ -1,5 +1,5 @@
 //! A gateway with one guest in every place that the cases need: in front of an upstream that tells what it got, of one
-//! with a fixed answer, of one that is down, and in place of one.
+//! with a fixed answer, of one that is down, in place of one, and picking the endpoints of one.
 
 use portcullis_tests::patience::eventually;
 use portcullis_tests::upstream::Received;
@@ -30,6 +30,7 @@ impl Stand {
             .upstream("fixed", &fixed)
             .upstream_with("down", &[Upstream::nowhere()], "")
             .toml(&toml(guest))
+            .toml(&picked(&main, &spare))
             .start()
             .await;
         Self {
@@ -125,6 +126,18 @@ fn request(case: &Case, step: &Step) -> Request {
         Some(body) => request.body(body.as_str()),
         None => request,
     }
+}
+
+/// A route to an upstream whose endpoints the guest picks.
+fn picked(main: &Upstream, spare: &Upstream) -> String {
+    format!(
+        "[upstreams.picked]\nbalance = {{ plugin = \"probe\" }}\nendpoints = [\n\
+         {{ address = \"{}\", labels = {{ name = \"main\" }} }},\n\
+         {{ address = \"{}\", labels = {{ name = \"spare\" }} }} ]\n\
+         [[routes]]\nname = \"picked\"\nmatch = {{ prefix = \"/picked\" }}\nupstream = \"picked\"\n",
+        main.address(),
+        spare.address()
+    )
 }
 
 fn toml(guest: &Guest) -> String {

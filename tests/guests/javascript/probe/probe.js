@@ -169,6 +169,23 @@ export const onFinish = {
   },
 };
 
+export const balancer = {
+  pick(upstream, candidates) {
+    switch (chosen()) {
+      case "pick": {
+        const fits = ({ weight, labels }) =>
+          weight >= 1 && labels.some(([name, value]) => name === "name" && value === argument());
+        const index = candidates.findIndex(fits);
+        return index < 0 ? undefined : index;
+      }
+      case "pick-beyond":
+        return candidates.length;
+      default:
+        return undefined;
+    }
+  },
+};
+
 export const responder = {
   handle(body) {
     switch (chosen()) {

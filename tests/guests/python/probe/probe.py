@@ -159,6 +159,22 @@ class OnFinish(exports.OnFinish):
             shared.put(f"finished:{argument()}", line, 0)
 
 
+class Balancer(exports.Balancer):
+    def pick(self, upstream, candidates):
+        match case():
+            case "pick":
+                wanted = ("name", argument())
+                fits = (
+                    index
+                    for index, candidate in enumerate(candidates)
+                    if candidate.weight >= 1 and wanted in candidate.labels
+                )
+                return next(fits, None)
+            case "pick-beyond":
+                return len(candidates)
+        return None
+
+
 class Responder(exports.Responder):
     def handle(self, body):
         match case():

@@ -206,6 +206,19 @@ impl Plugin for Probe {
         shared::put(&key, &bytes, case::FOR_EVER)
     }
 
+    fn pick(&mut self, request: &Request, candidates: &Candidates) -> Option<usize> {
+        match case(request).as_str() {
+            "pick" => {
+                let wanted = argument(request);
+                candidates
+                    .iter()
+                    .position(|endpoint| endpoint.weight >= 1 && endpoint.label("name") == Some(&wanted))
+            }
+            "pick-beyond" => Some(candidates.len()),
+            _ => None,
+        }
+    }
+
     fn respond(&mut self, request: &Request, body: Blob) -> Result<Reply, Refusal> {
         match case(request).as_str() {
             "responder-refuse" => Err(Refusal::new(404, "probe-not-found", "refused by the probe")),

@@ -34,6 +34,18 @@ impl Bench {
 }
 
 #[test]
+fn an_endpoint_is_picked_by_its_label() {
+    let mut bench = Bench::new();
+    let endpoints = ["a", "b"].map(|name| Endpoint::new(name).with_label("name", name));
+    for (argument, expected) in [("b", Some("b")), ("c", None)] {
+        let picked = bench
+            .exchange("pick", argument)
+            .pick(&mut bench.probe, "up", &endpoints);
+        assert_eq!(picked.map(|endpoint| endpoint.address.as_str()), expected);
+    }
+}
+
+#[test]
 fn requests_without_a_case_pass_unchanged() {
     let mut bench = Bench::new();
     let mut exchange = bench
