@@ -25,6 +25,8 @@ pub(super) struct Sender {
     /// Whether another request may follow.
     pub(super) persistence: Persistence,
     rest: Rest,
+    /// The body was waited for.
+    waits: bool,
 }
 
 /// What is left of a response.
@@ -64,6 +66,7 @@ impl Sender {
             sending,
             persistence,
             rest,
+            waits: false,
         })
     }
 
@@ -78,6 +81,11 @@ impl Sender {
         B: Body<Data = Bytes>,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
+        if self.waits {
+            // Before more is taken: what comes now would be read for nobody.
+            still_there(&mut line.borrow_mut(), cx)?;
+            self.waits = false;
+        }
         loop {
             // The body may read the request's, and so the same connection.
             let gathered = self.gather(line, body.as_mut(), cx);
@@ -91,8 +99,9 @@ impl Sender {
                 return Poll::Ready(Ok(()));
             }
             if gathered.is_pending() {
-                let left = io::Error::from(io::ErrorKind::ConnectionAborted);
-                return line.poll_gone(cx).map(|()| Err(left.into()));
+                still_there(&mut line, cx)?;
+                self.waits = true;
+                return Poll::Pending;
             }
         }
     }
@@ -140,5 +149,13 @@ impl Sender {
             self.persistence = Persistence::Close;
         }
         line.wire.rest();
+    }
+}
+
+/// An error when the client has left; otherwise the task is woken when it does.
+fn still_there(line: &mut Line, cx: &mut Context<'_>) -> io::Result<()> {
+    match line.poll_gone(cx) {
+        Poll::Ready(()) => Err(io::ErrorKind::ConnectionAborted.into()),
+        Poll::Pending => Ok(()),
     }
 }
