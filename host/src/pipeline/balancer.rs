@@ -89,16 +89,22 @@ impl Run {
                 }
             }
         };
+        // Counted once in an exchange, as a stage.
+        let counted = known.is_some() && self.asked.get(at).is_some_and(|asked| asked.missed.is_some());
         if let Some(asked) = self.asked.get_mut(at) {
             asked.missed = Some(missed);
         }
         match unit.on_fault() {
             OnFault::Skip => {
-                stage.stats.skipped();
+                if !counted {
+                    stage.stats.skipped();
+                }
                 Ok(None)
             }
             OnFault::Reject => {
-                stage.stats.rejected();
+                if !counted {
+                    stage.stats.rejected();
+                }
                 Err(Unbalanced(missed))
             }
         }

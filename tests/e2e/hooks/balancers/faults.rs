@@ -58,6 +58,12 @@ async fn a_fault_is_answered_or_skipped_for_the_exchange_as_the_entry_says() {
         let series =
             format!("portcullis_plugin_faults_total{{plugin=\"rogue\",hook=\"balancer\",kind=\"{kind}\"}}");
         assert_eq!(gateway.metric(&series).await, Some(1.0), "{fault}: asked once");
+        let counted = match policy {
+            "reject" => "portcullis_plugin_rejected_total",
+            _ => "portcullis_plugin_skipped_total",
+        };
+        let counted = format!("{counted}{{plugin=\"rogue\"}}");
+        assert_eq!(gateway.metric(&counted).await, Some(1.0), "{fault}: counted once");
         // The next request has another instance.
         assert_eq!(gateway.get("/").await.status, 200);
         gateway.shutdown().await;
