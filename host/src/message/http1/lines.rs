@@ -142,7 +142,7 @@ mod tests {
         for text in ["a: b\nc\n\nrest", "a: b\r\nc\n\r\nrest", "a: b\nc\r\n\nrest"] {
             let mut search = Lines::<1>::lenient();
             let length = search.find(text.as_bytes()).unwrap().unwrap();
-            assert_eq!(&text[length..], "rest");
+            assert_eq!(&text.as_bytes()[length..], b"rest");
             let section = &text.as_bytes()[..length];
             let lines: Vec<&[u8]> = search.of(section).collect();
             assert_eq!(lines, [&b"a: b"[..], b"c"], "{text:?}");

@@ -293,6 +293,6 @@ impl Body for Content {
         if self.line.is_none() {
             return SizeHint::with_exact(0);
         }
-        self.size.clone()
+        self.size
     }
 }

@@ -93,12 +93,8 @@ pub(super) fn parse(head: &Bytes, found: &HeadLines, max_fields: usize) -> Resul
         let value =
             HeaderValue::from_maybe_shared(head.slice_ref(value)).map_err(|_| ErrorKind::BadRequest)?;
         match name {
-            header::CONTENT_LENGTH => {
-                // RFC 9112 section 6.3: several equal ones are one.
-                if !said.length(value.as_bytes()) {
-                    continue;
-                }
-            }
+            // RFC 9112 section 6.3: several equal ones are one.
+            header::CONTENT_LENGTH if !said.length(value.as_bytes()) => continue,
             header::TRANSFER_ENCODING => said.transfer_encoding(value.as_bytes(), version)?,
             header::CONNECTION => said.connection(value.as_bytes()),
             header::EXPECT => said.expects = value.as_bytes().eq_ignore_ascii_case(b"100-continue"),

@@ -121,9 +121,8 @@ impl Search {
                 self.lines.insert(HeadLines::lenient())
             }
         };
-        let found = match lines.find(read) {
-            Ok(found) => found,
-            Err(_) => return Some(Err(Refusal::Answer(ErrorKind::BadRequest))),
+        let Ok(found) = lines.find(read) else {
+            return Some(Err(Refusal::Answer(ErrorKind::BadRequest)));
         };
         if found.unwrap_or(read.len()) > settings.header_bytes {
             return Some(Err(Refusal::Answer(ErrorKind::HeadersTooLarge)));
