@@ -121,17 +121,33 @@ pub(super) fn parse(head: &Bytes, found: &HeadLines, max_fields: usize) -> Resul
     })
 }
 
-/// Whether what has come of a head can still become one: garbage is told at once, not when the time for a head is over.
-pub(super) fn may_become_one(begun: &[u8]) -> bool {
-    match memchr::memchr(b'\n', begun) {
-        Some(end) => {
-            let line = begun.get(..end).unwrap_or_default();
-            let line = Bytes::copy_from_slice(line.strip_suffix(b"\r").unwrap_or(line));
-            request_line(&line, &line).is_ok()
+/// A look at a head that has not come whole: garbage is told at once, not when the time for a head is over.
+#[derive(Debug, Default)]
+pub(super) struct Glimpse {
+    /// Bytes that were looked at.
+    seen: usize,
+    /// The first line was among them.
+    whole: bool,
+}
+
+impl Glimpse {
+    /// Whether what has come so far can still become a head. `begun` has grown at its end since the last call; what was looked
+    /// at is not looked at again.
+    pub(super) fn may_become_one(&mut self, begun: &[u8]) -> bool {
+        if self.whole {
+            return true;
         }
-        None => begun
-            .iter()
-            .all(|byte| matches!(byte, b' ' | b'!'..=b'~' | 0x80.. | b'\r')),
+        let fresh = begun.get(self.seen..).unwrap_or_default();
+        let Some(end) = memchr::memchr(b'\n', fresh) else {
+            self.seen = begun.len();
+            return fresh
+                .iter()
+                .all(|byte| matches!(byte, b' '..=b'~' | 0x80.. | b'\r'));
+        };
+        self.whole = true;
+        let line = begun.get(..self.seen + end).unwrap_or_default();
+        let line = Bytes::copy_from_slice(line.strip_suffix(b"\r").unwrap_or(line));
+        request_line(&line, &line).is_ok()
     }
 }
 
@@ -353,6 +369,33 @@ mod tests {
         ] {
             let head = parsed(&format!("GET / HTTP/{version}\r\n{field}\r\n\r\n")).unwrap();
             assert_eq!(head.manner.persistence, want, "{version} {field}");
+        }
+    }
+
+    #[test]
+    fn garbage_is_told_before_the_head_has_come_whole() {
+        for (pieces, want) in [
+            (
+                &[
+                    "G",
+                    "GET",
+                    "GET / HTTP/1.1\r",
+                    "GET / HTTP/1.1\r\n",
+                    "GET / HTTP/1.1\r\n\0",
+                ][..],
+                true,
+            ),
+            (&["GET \u{e9}"], true),
+            (&["\0"], false),
+            (&["GET", "GET\t"], false),
+            (&["GET /", "GET /\r\n"], false),
+            (&["GET / HTTP/1.1", "GET / HTTP/1.1 x\n"], false),
+        ] {
+            let mut glimpse = Glimpse::default();
+            let may = pieces
+                .iter()
+                .all(|piece| glimpse.may_become_one(piece.as_bytes()));
+            assert_eq!(may, want, "{pieces:?}");
         }
     }
 

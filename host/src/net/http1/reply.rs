@@ -32,10 +32,16 @@ pub(super) enum Sending {
     UntilClose,
 }
 
-/// The body is not as long as was said.
+/// Why a response cannot be sent, or not to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a response's body is not as long as its head says")]
-pub(super) struct WrongLength;
+pub(super) enum Unfit {
+    /// The body is longer or shorter than was said.
+    #[error("a response's body is not as long as its head says")]
+    Length,
+    /// It is none that ends an exchange (RFC 9110 section 15.2).
+    #[error("an interim response in place of a response")]
+    Interim,
+}
 
 /// Writes the head of a response, and says how its body is to be written and whether another response may follow.
 pub(super) fn write(
@@ -118,7 +124,7 @@ impl Sending {
     ///
     /// # Errors
     /// When it is longer than was said.
-    pub(super) fn push(&mut self, frame: Frame<Bytes>, wire: &mut Wire) -> Result<Ended, WrongLength> {
+    pub(super) fn push(&mut self, frame: Frame<Bytes>, wire: &mut Wire) -> Result<Ended, Unfit> {
         let data = match frame.into_data() {
             Ok(data) => data,
             Err(frame) => {
@@ -132,7 +138,7 @@ impl Sending {
         match self {
             Self::Nothing => {}
             Self::Length(left) => {
-                *left = left.checked_sub(data.len() as u64).ok_or(WrongLength)?;
+                *left = left.checked_sub(data.len() as u64).ok_or(Unfit::Length)?;
                 wire.push(data, b"");
             }
             Self::Chunked(_) => {
@@ -150,9 +156,9 @@ impl Sending {
     ///
     /// # Errors
     /// When it is shorter than was said.
-    pub(super) fn finish(self, trailers: Option<&HeaderMap>, wire: &mut Wire) -> Result<(), WrongLength> {
+    pub(super) fn finish(self, trailers: Option<&HeaderMap>, wire: &mut Wire) -> Result<(), Unfit> {
         match self {
-            Self::Length(1..) => Err(WrongLength),
+            Self::Length(1..) => Err(Unfit::Length),
             Self::Chunked(taken) => {
                 match trailers.filter(|_| taken == Trailers::Taken && wire.takes_more()) {
                     Some(trailers) => {

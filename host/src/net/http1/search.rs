@@ -7,7 +7,7 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::Settings;
 use super::content::Line;
-use super::head::{self, Head, HeadLines};
+use super::head::{self, Glimpse, Head, HeadLines};
 use crate::message::problem::ErrorKind;
 use crate::net::{Conn, Phase};
 
@@ -34,6 +34,7 @@ impl Refusal {
 #[derive(Default)]
 pub(super) struct Search {
     lines: Option<HeadLines>,
+    glimpse: Glimpse,
     /// What was found; moved once.
     pub(super) head: Option<Head>,
 }
@@ -128,7 +129,7 @@ impl Search {
             return Some(Err(Refusal::Answer(ErrorKind::HeadersTooLarge)));
         }
         let Some(length) = found else {
-            if !head::may_become_one(read) {
+            if !self.glimpse.may_become_one(read) {
                 return Some(Err(Refusal::of(ErrorKind::BadRequest, read)));
             }
             self.wait(conn);

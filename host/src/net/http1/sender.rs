@@ -13,7 +13,7 @@ use http_body::Body;
 
 use super::content::{Drained, Line};
 use super::head::{Manner, Persistence};
-use super::reply::{self, Ended, Sending, Size, WrongLength};
+use super::reply::{self, Ended, Sending, Size, Unfit};
 use crate::net::Conn;
 
 /// Bytes of a body that nobody wants which are read over, so that another request may follow.
@@ -44,7 +44,10 @@ impl Sender {
         body: &impl Body,
         asked: Manner,
         conn: &Conn,
-    ) -> Result<Self, WrongLength> {
+    ) -> Result<Self, Unfit> {
+        if head.status.is_informational() {
+            return Err(Unfit::Interim);
+        }
         let size = match body.size_hint().exact() {
             Some(length) => Size::Known(length),
             None if body.is_end_stream() => Size::Known(0),
