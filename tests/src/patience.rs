@@ -32,7 +32,7 @@ pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>)
     }
 }
 
-/// Looks until the number that `look` gives is above zero and the same twice, [`REST`] apart; gives it.
+/// Looks until the number that `look` gives is above zero and the same twice, a rest apart; gives it.
 ///
 /// # Panics
 /// As [`eventually`].
