@@ -1,8 +1,9 @@
 //! Copies of bodies for `on-finish`: as they went over the wire, whole or not at all.
 
+use portcullis_tests::patience::eventually;
 use portcullis_tests::{Request, Upstream};
 
-use super::trace::{ENTRIES, abc, exchange, finished, get, post, traced, with};
+use super::trace::{ENTRIES, abc, exchange, finished, get, lines, post, traced, with};
 
 /// No entry has the body buffered.
 const STREAMED: [&str; 6] = [
@@ -135,8 +136,16 @@ async fn a_capture_has_the_bound_of_its_entry() {
         "a on-finish captured response",
         "b on-finish captured response",
     ]);
-    let (_, lines) = exchange(&gateway, &get(&orders), 2).await;
-    let told: Vec<_> = lines.iter().filter(|line| line.contains("captured=")).collect();
+    exchange(&gateway, &get(&orders), 2).await;
+    // A hook's line comes before those of what it does.
+    let told = eventually("both copies", async || {
+        let told = lines(&gateway)
+            .into_iter()
+            .filter(|line| line.contains("captured="));
+        let told: Vec<_> = told.collect();
+        (told.len() == 2).then_some(told)
+    })
+    .await;
     assert_eq!(
         told,
         ["a on-finish captured=none", "b on-finish captured=the answer"]

@@ -1,5 +1,6 @@
 //! What is no request: it is answered, counted and written down like every other error.
 
+use portcullis_tests::patience::eventually;
 use portcullis_tests::{Request, Upstream};
 
 use super::access_log::Log;
@@ -94,11 +95,11 @@ async fn it_is_counted_and_written_down() {
     connection.write(b"broken\r\n\r\n").await.unwrap();
     let answer = connection.receive("GET").await.unwrap();
     connection.closed().await.unwrap();
-    let metrics = gateway.metrics().await;
-    assert!(
-        metrics.contains("code=\"bad-request\"") && metrics.contains("origin=\"client\""),
-        "{metrics}"
-    );
+    eventually("the count of the error", async || {
+        let metrics = gateway.metrics().await;
+        (metrics.contains("code=\"bad-request\"") && metrics.contains("origin=\"client\"")).then_some(())
+    })
+    .await;
     let instance = answer.json()["instance"].as_str().unwrap().to_owned();
     let line = log.one_of(gateway).await;
     assert_eq!(
