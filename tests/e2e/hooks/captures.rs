@@ -1,7 +1,7 @@
 //! Copies of bodies for `on-finish`: as they went over the wire, whole or not at all.
 
 use portcullis_tests::patience::eventually;
-use portcullis_tests::{Request, Upstream};
+use portcullis_tests::{Gateway, Request, Upstream};
 
 use super::trace::{ENTRIES, abc, exchange, finished, get, lines, post, traced, with};
 
@@ -14,6 +14,19 @@ const STREAMED: [&str; 6] = [
     "b on-request skip-response-body",
     "c on-request skip-response-body",
 ];
+
+/// The lines from `before` on that tell of copies, once there are `count`: a hook's own line comes before those of what it does.
+async fn copies(gateway: &Gateway, before: usize, count: usize) -> Vec<String> {
+    eventually("the copies", async || {
+        let told = lines(gateway).split_off(before);
+        let told: Vec<_> = told
+            .into_iter()
+            .filter(|line| line.contains("captured="))
+            .collect();
+        (told.len() >= count).then_some(told)
+    })
+    .await
+}
 
 #[tokio::test]
 async fn a_stage_gets_the_bodies_that_it_asked_for() {
@@ -37,9 +50,10 @@ async fn a_stage_gets_the_bodies_that_it_asked_for() {
         if !buffered {
             orders.extend(STREAMED);
         }
-        let (answer, lines) = exchange(&gateway, &post("hello", &orders), 3).await;
+        let before = lines(&gateway).len();
+        let (answer, _) = exchange(&gateway, &post("hello", &orders), 3).await;
         assert_eq!(answer.text(), "the answer");
-        let told: Vec<_> = lines.iter().filter(|line| line.contains("captured=")).collect();
+        let told = copies(&gateway, before, 6).await;
         assert_eq!(
             told,
             [
@@ -137,15 +151,7 @@ async fn a_capture_has_the_bound_of_its_entry() {
         "b on-finish captured response",
     ]);
     exchange(&gateway, &get(&orders), 2).await;
-    // A hook's line comes before those of what it does.
-    let told = eventually("both copies", async || {
-        let told = lines(&gateway)
-            .into_iter()
-            .filter(|line| line.contains("captured="));
-        let told: Vec<_> = told.collect();
-        (told.len() == 2).then_some(told)
-    })
-    .await;
+    let told = copies(&gateway, 0, 2).await;
     assert_eq!(
         told,
         ["a on-finish captured=none", "b on-finish captured=the answer"]
