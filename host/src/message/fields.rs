@@ -9,6 +9,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::http1::values::members;
 use super::survey::{Field, Survey, has_single_lines};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -239,11 +240,7 @@ fn obey(value: &HeaderValue, left: &mut usize, headers: &mut HeaderMap, hop: &mu
 
 /// The members of a comma-separated list.
 fn options(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
-    value
-        .as_bytes()
-        .split(|&byte| byte == b',')
-        .map(<[u8]>::trim_ascii)
-        .filter(|option| !option.is_empty())
+    members(value.as_bytes()).filter(|option| !option.is_empty())
 }
 
 /// Fields for the whole way, which `Connection` must not take away.

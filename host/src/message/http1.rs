@@ -4,4 +4,5 @@
 pub(crate) mod chunked;
 pub(crate) mod lines;
 pub(crate) mod trailers;
+pub(crate) mod values;
 pub(crate) mod write;

@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::failure::{FailureKind, Fault};
 use crate::message::http1::lines::{self, Lines};
+use crate::message::http1::values::{decimal, members};
 
 /// Heads with no more lines are searched for line ends once.
 pub(super) const USUAL_LINES: usize = 32;
@@ -189,7 +190,7 @@ enum Order {
 
 impl<'a> Seen<'a> {
     fn connection(&mut self, value: &'a [u8]) {
-        for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+        for option in members(value) {
             if option.eq_ignore_ascii_case(b"keep-alive") {
                 self.keep = true;
             } else if option.eq_ignore_ascii_case(b"close") {
@@ -254,17 +255,6 @@ impl<'a> Seen<'a> {
             upgrade,
         })
     }
-}
-
-/// A number of digits only, that fits 64 bits.
-fn decimal(value: &[u8]) -> Option<u64> {
-    if value.is_empty() {
-        return None;
-    }
-    value.iter().try_fold(0_u64, |sum, byte| {
-        let digit = char::from(*byte).to_digit(10)?;
-        sum.checked_mul(10)?.checked_add(u64::from(digit))
-    })
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use http::header::{self, HeaderValue};
 use http::{HeaderMap, Method, Request, Uri, Version, request};
 
 use crate::message::http1::lines::{self, Lines};
+use crate::message::http1::values::{decimal, members};
 use crate::message::problem::ErrorKind;
 
 /// Heads with no more lines are searched for line ends once.
@@ -99,7 +100,7 @@ pub(super) fn parse(head: &Bytes, found: &HeadLines, max_fields: usize) -> Resul
             header::CONNECTION => said.connection(value.as_bytes()),
             header::EXPECT => said.expects = value.as_bytes().eq_ignore_ascii_case(b"100-continue"),
             header::TE => {
-                said.trailers |= tokens(value.as_bytes()).any(|t| t.eq_ignore_ascii_case(b"trailers"))
+                said.trailers |= members(value.as_bytes()).any(|t| t.eq_ignore_ascii_case(b"trailers"))
             }
             _ => {}
         }
@@ -217,7 +218,7 @@ impl Said {
         if version == Version::HTTP_10 {
             return Err(ErrorKind::BadRequest);
         }
-        let last = tokens(value).last().unwrap_or_default();
+        let last = members(value).last().unwrap_or_default();
         self.coding = Some(if last.eq_ignore_ascii_case(b"chunked") {
             Coding::Chunked
         } else {
@@ -227,7 +228,7 @@ impl Said {
     }
 
     fn connection(&mut self, value: &[u8]) {
-        for option in tokens(value) {
+        for option in members(value) {
             self.keep |= option.eq_ignore_ascii_case(b"keep-alive");
             self.close |= option.eq_ignore_ascii_case(b"close");
         }
@@ -278,22 +279,6 @@ impl Said {
             },
         }
     }
-}
-
-/// The members of a list (RFC 9110 section 5.6.1).
-pub(super) fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
-}
-
-/// A number of digits only, that fits 64 bits.
-fn decimal(value: &[u8]) -> Option<u64> {
-    if value.is_empty() {
-        return None;
-    }
-    value.iter().try_fold(0_u64, |sum, byte| {
-        let digit = char::from(*byte).to_digit(10)?;
-        sum.checked_mul(10)?.checked_add(u64::from(digit))
-    })
 }
 
 #[cfg(test)]

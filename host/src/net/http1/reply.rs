@@ -6,9 +6,10 @@ use http::header::{self, HeaderMap};
 use http::{StatusCode, Version, response};
 use http_body::Frame;
 
-use super::head::{Manner, Persistence, Trailers, Wanted, tokens};
+use super::head::{Manner, Persistence, Trailers, Wanted};
 use super::wire::Wire;
 use crate::message::http1::trailers;
+use crate::message::http1::values::members;
 use crate::message::http1::write::{push_decimal, push_field, push_hex};
 use crate::net::date;
 
@@ -70,7 +71,7 @@ pub(super) fn write(
     for (name, value) in &head.headers {
         match *name {
             header::CONNECTION => {
-                if tokens(value.as_bytes()).any(|option| option.eq_ignore_ascii_case(b"close")) {
+                if members(value.as_bytes()).any(|option| option.eq_ignore_ascii_case(b"close")) {
                     persistence = Persistence::Close;
                 }
                 continue;
