@@ -9,6 +9,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::metrics::KnownSeries;
 use super::{Blob, wasi};
+use crate::config::Grants;
 use crate::engine::{CpuMeter, MemoryMeter, OverBudget};
 use crate::exchange::{Exchange, FieldNames, Phase};
 use crate::store::EntryStore;
@@ -22,8 +23,8 @@ const MAX_BLOBS: usize = 1_024;
 pub struct EntryContext {
     /// Name in the configuration.
     pub name: Arc<str>,
-    /// Granted attribute prefixes.
-    pub attributes: Vec<String>,
+    /// What it may do beyond its own exchange.
+    pub grants: Grants,
     /// `shared` and `counters`; they outlive reloads.
     pub store: Arc<EntryStore>,
     /// Metrics that the plugin defined.

@@ -3,6 +3,7 @@
 //! It refuses to know how the file looked, except for the place of each part.
 
 mod dns;
+mod grants;
 mod http2;
 mod mirror;
 mod pipeline;
@@ -24,6 +25,7 @@ use super::plugin_config::PluginConfig;
 use crate::route::Rule;
 
 pub use dns::{Dns, Family};
+pub use grants::{Grants, HostPattern, HttpGrant, HttpScheme};
 pub use http2::{Http2, Protocols, UpstreamProtocol};
 pub use mirror::Mirror;
 pub use pipeline::{Element, Step};
@@ -201,8 +203,8 @@ pub struct PluginEntry {
     pub sha256: Option<[u8; 32]>,
     /// `config`.
     pub config: PluginConfig,
-    /// `allow.attributes`: prefixes of the reserved attributes that it may write.
-    pub attributes: Vec<String>,
+    /// `allow`: what it may do beyond its own exchange.
+    pub grants: Grants,
     /// `allow-fail-open`: whether a plugin that labels itself `security` may be skipped after a fault.
     pub allow_fail_open: bool,
     /// What it may use.
@@ -222,7 +224,7 @@ impl PluginEntry {
             && self.wasm == other.wasm
             && self.sha256 == other.sha256
             && self.config.hash() == other.config.hash()
-            && self.attributes == other.attributes
+            && self.grants == other.grants
             && self.allow_fail_open == other.allow_fail_open
             && self.balances.is_some() == other.balances.is_some()
             && self.budget == other.budget

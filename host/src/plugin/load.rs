@@ -9,7 +9,7 @@ use wasmtime::component::Component;
 use super::Unit;
 use super::hook::{Fault, Hook};
 use crate::abi::{EntryContext, LinkError, Manifest, link};
-use crate::config::{Budget, Diagnostic, PluginEntry};
+use crate::config::{Budget, Diagnostic, Grants, PluginEntry};
 use crate::engine::{ContentHash, Engine, EngineError};
 use crate::store::Stores;
 use crate::telemetry::Telemetry;
@@ -119,7 +119,7 @@ impl Loader {
         let engine = self.engine()?;
         let component = known(found).map_or_else(|| engine.compile(bytes, found), Ok)?;
         let linked = link(engine.wasmtime(), &component)?;
-        let context = self.context(&entry.name, &entry.attributes, &entry.budget);
+        let context = self.context(&entry.name, &entry.grants, &entry.budget);
         let unit = Unit::new(entry.clone(), &component, found, linked, Arc::new(context))?;
         check_config(&unit.manifest, entry)?;
         if let Some(wanted) = entry.balances.as_ref().filter(|_| !unit.has(Hook::Balancer)) {
@@ -145,7 +145,7 @@ impl Loader {
         let component = engine.compile(bytes, hash)?;
         let linked = link(engine.wasmtime(), &component)?;
         let budget = Budget::default();
-        let context = Arc::new(self.context(&"inspect".into(), &[], &budget));
+        let context = Arc::new(self.context(&"inspect".into(), &Grants::default(), &budget));
         let manifest = Unit::describe(&component, &linked, &context)?;
         if !manifest.config_schema.is_empty() {
             schema(&manifest)?;
@@ -160,10 +160,10 @@ impl Loader {
         })
     }
 
-    fn context(&self, name: &Arc<str>, attributes: &[String], budget: &Budget) -> EntryContext {
+    fn context(&self, name: &Arc<str>, grants: &Grants, budget: &Budget) -> EntryContext {
         EntryContext {
             name: Arc::clone(name),
-            attributes: attributes.to_vec(),
+            grants: grants.clone(),
             store: self.stores.get_or_create(name, budget.shared),
             metrics: self.telemetry.plugin_metrics().entry(name),
             max_memory: budget.max_memory,

@@ -101,12 +101,34 @@ pub(super) const PLUGIN: &[Key] = &[
     },
 ];
 
-pub(super) const ALLOW: &[Key] = &[Key {
-    name: "attributes",
-    kind: Texts("auth."),
-    default: Value("[]"),
-    text: "Prefixes of reserved attributes that the plugin may write.",
-}];
+pub(super) const ALLOW: &[Key] = &[
+    Key {
+        name: "attributes",
+        kind: Texts("auth."),
+        default: Value("[]"),
+        text: "Prefixes of reserved attributes that the plugin may write.",
+    },
+    Key {
+        name: "http",
+        kind: Texts("https://login.example.com"),
+        default: Value("[]"),
+        text: "Where the plugin may send requests to (`http-client`): `SCHEME://HOST[:PORT]`, where the host may be `*.NAME`, every \
+               name below it; or `upstream://NAME`, an upstream with its balancing and breaker. A name that stands for an address \
+               of private use is refused, unless `private-networks` has it; an address that is written here is granted with it.",
+    },
+    Key {
+        name: "private-networks",
+        kind: Texts("10.0.0.0/8"),
+        default: Value("[]"),
+        text: "Networks of private use (loopback, link-local, RFC 1918 and the like) that names of `http` may stand for.",
+    },
+    Key {
+        name: "flights",
+        kind: Flag,
+        default: Value("false"),
+        text: "Whether the plugin may wait for another exchange that does the same work (`flights`).",
+    },
+];
 
 pub(super) const OVERRIDES: &[Key] = &[
     Key {
