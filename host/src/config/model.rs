@@ -250,6 +250,8 @@ pub struct Budget {
     pub max_decoded_ratio: u32,
     /// `shared`: memory of the entry's `shared` map in bytes, default 4 MiB.
     pub shared: u64,
+    /// `max-outbound`: requests that plugins may send for one exchange, default 32.
+    pub max_outbound: u32,
     /// `max-calls`: an instance is replaced after this many calls, default 0 = never.
     pub max_calls: u64,
 }
@@ -265,6 +267,7 @@ impl Default for Budget {
             body_overflow: BodyOverflow::Reject,
             max_decoded_ratio: 100,
             shared: 4 << 20,
+            max_outbound: 32,
             max_calls: 0,
         }
     }

@@ -321,12 +321,10 @@ impl Run {
         F: AsyncFnOnce(&mut Instance, Box<Exchange>, At) -> Called<T>,
     {
         let unit = pool.unit();
+        let end = self.x.as_ref().and_then(|x| x.deadline);
         let deadline = || {
             let own = Instant::now() + unit.budget().timeout;
-            self.x
-                .as_ref()
-                .and_then(|x| x.deadline)
-                .map_or(own, |deadline| deadline.min(own))
+            end.map_or(own, |end| end.min(own))
         };
         let mut lease = match pool.lease(deadline).await {
             Ok(lease) => lease,
@@ -342,7 +340,7 @@ impl Run {
         };
         let Some(x) = self.x.take() else { return Ok(None) };
         let began = Instant::now();
-        let (x, answer) = call(lease.instance(), x, unit.at(index)).await;
+        let (x, answer) = call(lease.instance(), x, unit.at(index, pool.outside(), deadline)).await;
         stage.stats.call(hook, began.elapsed());
         let x = self.x.insert(x);
         drop(lease);

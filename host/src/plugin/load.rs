@@ -118,7 +118,7 @@ impl Loader {
         }
         let engine = self.engine()?;
         let component = known(found).map_or_else(|| engine.compile(bytes, found), Ok)?;
-        let linked = link(engine.wasmtime(), &component)?;
+        let linked = link(engine.wasmtime(), &component, &entry.grants.waits())?;
         let context = self.context(&entry.name, &entry.grants, &entry.budget);
         let unit = Unit::new(entry.clone(), &component, found, linked, Arc::new(context))?;
         check_config(&unit.manifest, entry)?;
@@ -143,7 +143,7 @@ impl Loader {
         let engine = self.engine()?;
         let hash = ContentHash::of(bytes);
         let component = engine.compile(bytes, hash)?;
-        let linked = link(engine.wasmtime(), &component)?;
+        let linked = link(engine.wasmtime(), &component, &[])?;
         let budget = Budget::default();
         let context = Arc::new(self.context(&"inspect".into(), &Grants::default(), &budget));
         let manifest = Unit::describe(&component, &linked, &context)?;
@@ -168,6 +168,7 @@ impl Loader {
             metrics: self.telemetry.plugin_metrics().entry(name),
             max_memory: budget.max_memory,
             max_body: budget.max_body,
+            max_outbound: budget.max_outbound,
         }
     }
 }

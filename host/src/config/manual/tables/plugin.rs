@@ -56,6 +56,12 @@ pub(super) const BUDGET: &[Key] = &[
         text: "Memory of the entry's shared map.",
     },
     Key {
+        name: "max-outbound",
+        kind: Number(0, 10_000),
+        default: Value("32"),
+        text: "Requests that the plugin may send for one exchange, those that others sent for it included.",
+    },
+    Key {
         name: "max-calls",
         kind: Number(0, 4_294_967_295),
         default: Value("0"),
