@@ -278,7 +278,7 @@ mod tests {
           |
         4 | pipeline = [{ plugin = 'a', allow = { attributes = […] } }]
           |                             ^^^^^
-          = help: possible keys: body-overflow, config, cpu, max-body, max-calls, max-decoded-ratio, max-memory, on-fault, plugin, shared, timeout
+          = help: possible keys: body-overflow, config, cpu, max-body, max-calls, max-decoded-ratio, max-memory, max-outbound, on-fault, plugin, shared, timeout
         ");
     }
 
@@ -322,15 +322,15 @@ mod tests {
         error: unknown grant `files` in `plugins.a.allow`
          --> gateway.toml:2:11
           |
-        2 | allow = { http = […], attributes = [''] }
-          |           ^^^^
-          = help: possible grants: attributes
+        2 | allow = { files = […], attributes = [''] }
+          |           ^^^^^
+          = help: possible grants: attributes, flights, http, private-networks
 
         error: `` is not a prefix of attributes
-         --> gateway.toml:2:47
+         --> gateway.toml:2:41
           |
         2 | allow = { files = ['/a'], attributes = [''] }
-          |                                               ^^
+          |                                         ^^
           = help: an empty prefix would grant them all
         ");
     }
