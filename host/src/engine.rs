@@ -26,7 +26,7 @@ pub const MAX_MEMORY: u64 = 4 << 30;
 pub const MAX_COMPONENT: u64 = 64 << 20;
 /// Live instances of all plugins that the pool has room for, for each worker: each reserves address space
 /// (4 GiB a memory, so that guests need no bounds checks), not memory.
-const INSTANCES_PER_WORKER: u32 = 128;
+const INSTANCES_PER_WORKER: u32 = 256;
 /// The same for the whole process, at most.
 const MAX_INSTANCES: u32 = 8_192;
 /// A smaller pool is not worth having.
@@ -204,7 +204,7 @@ fn pool(instances: u32) -> PoolingAllocationConfig {
         .total_core_instances(instances * 4)
         .total_memories(instances * 2)
         .total_tables(instances * 4)
-        .total_stacks(1_000)
+        .total_stacks(instances)
         .max_core_instances_per_component(50)
         .max_memories_per_component(8)
         .max_tables_per_component(50)

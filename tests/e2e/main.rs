@@ -24,3 +24,4 @@ mod plugins;
 mod recourse;
 mod reload;
 mod tls;
+mod waits;

@@ -252,6 +252,10 @@ pub struct Budget {
     pub shared: u64,
     /// `max-outbound`: requests that plugins may send for one exchange, default 32.
     pub max_outbound: u32,
+    /// `max-instances`: instances that live at once on one worker, default 100.
+    pub max_instances: usize,
+    /// `max-age`: an instance is replaced after this time, default 0 = never.
+    pub max_age: Duration,
     /// `max-calls`: an instance is replaced after this many calls, default 0 = never.
     pub max_calls: u64,
 }
@@ -268,6 +272,8 @@ impl Default for Budget {
             max_decoded_ratio: 100,
             shared: 4 << 20,
             max_outbound: 32,
+            max_instances: 100,
+            max_age: Duration::ZERO,
             max_calls: 0,
         }
     }

@@ -389,6 +389,7 @@ impl Worker {
                 upstream.cluster.sweep();
             }
             self.reach.sweep();
+            view.pools.iter().flatten().for_each(|pool| pool.sweep(now));
             if let Some(lines) = self.access.borrow_mut().as_mut() {
                 lines.flush();
             }

@@ -4,6 +4,7 @@
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -18,10 +19,13 @@ use crate::abi::{
     RequestAction, ResponseAction, ResponseBodyAction, accompany, errands, exports, imports, patience,
     picked,
 };
+use crate::config::Budget;
 use crate::engine::{CpuMeter, OverBudget};
 use crate::exchange::{Exchange, Phase};
 use crate::upstream::Candidate;
 
+/// The share of its memory that an instance may grow to before it is replaced: guests' memories never shrink.
+const WORN_MEMORY: (u64, u64) = (7, 8);
 /// Blob handles that a guest may leak before it is replaced.
 const MAX_LEAKED: usize = 1_000;
 
@@ -51,6 +55,9 @@ pub struct Instance {
     /// What it asks for of whoever calls it; none where its imports never wait.
     errands: Option<mpsc::Receiver<Errand>>,
     calls: u64,
+    born: Time,
+    /// It has lived as long as it may.
+    old: bool,
     dead: bool,
 }
 
@@ -112,6 +119,8 @@ impl Instance {
                 functions,
                 errands,
                 calls: 0,
+                born: Time::now(),
+                old: false,
                 dead: false,
             }),
             Err(error) => {
@@ -166,8 +175,17 @@ impl Instance {
 
     /// It should be replaced soon, though it still works.
     #[must_use]
-    pub fn is_worn(&self, max_calls: u64) -> bool {
-        (max_calls > 0 && self.calls >= max_calls) || self.store.data().leaked() > MAX_LEAKED
+    pub fn is_worn(&self, budget: &Budget) -> bool {
+        let state = self.store.data();
+        (budget.max_calls > 0 && self.calls >= budget.max_calls)
+            || self.old
+            || state.leaked() > MAX_LEAKED
+            || state.memory.used() > budget.max_memory / WORN_MEMORY.1 * WORN_MEMORY.0
+    }
+
+    /// Makes it worn once it is `max_age` old; zero = never.
+    pub fn grow_old(&mut self, now: Time, max_age: Duration) {
+        self.old = self.old || !max_age.is_zero() && now.duration_since(self.born) >= max_age;
     }
 
     /// Calls `router`.

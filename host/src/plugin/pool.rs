@@ -1,6 +1,7 @@
 //! Instances of one unit on one worker: last in, first out, so that the warm one is used. Without waiting
 //! imports a call never lets go of the worker, so one instance is enough; when it is lost to a fault, or
-//! guests run on fibers, the warmer makes another and whoever needs it waits its turn.
+//! guests wait on fibers, the warmer makes more, one after the other, and whoever needs one waits its turn. Those that nobody
+//! needed for a while are given up again.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -16,6 +17,9 @@ use crate::telemetry::PluginStats;
 
 /// Exchanges that may wait for an instance.
 const MAX_WAITING: usize = 1_024;
+
+/// Instances that are given up at once, each of which takes some ten microseconds.
+const MAX_GIVEN_UP: usize = 32;
 
 /// Why no instance could be had.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -38,6 +42,8 @@ pub struct Pool {
     warmer: Warmer,
     outside: Option<Rc<dyn Outside>>,
     idle: RefCell<VecDeque<Box<Instance>>>,
+    /// The fewest that were idle since the last sweep.
+    least_idle: Cell<usize>,
     waiting: Cell<usize>,
     asked: Cell<bool>,
     live: Cell<usize>,
@@ -65,6 +71,7 @@ impl Pool {
             outside,
             live: Cell::new(usize::from(first.is_some())),
             idle: RefCell::new(first.into_iter().collect()),
+            least_idle: Cell::new(0),
             waiting: Cell::new(0),
             asked: Cell::new(false),
             failed: RefCell::new(None),
@@ -92,7 +99,7 @@ impl Pool {
     #[inline]
     pub async fn lease(self: &Rc<Self>, deadline: impl FnOnce() -> Instant) -> Result<Lease, Unready> {
         // A statement of its own: the borrow must end before the wait begins.
-        let idle = self.idle.borrow_mut().pop_back();
+        let idle = self.pop();
         match idle {
             Some(instance) => Ok(Lease {
                 instance: Some(instance),
@@ -102,13 +109,36 @@ impl Pool {
         }
     }
 
+    #[inline]
+    fn pop(&self) -> Option<Box<Instance>> {
+        let mut idle = self.idle.borrow_mut();
+        let instance = idle.pop_back();
+        self.least_idle.set(self.least_idle.get().min(idle.len()));
+        instance
+    }
+
+    /// Gives up instances that nobody needed since the last sweep, all but one, and marks those that are too old. The worker
+    /// calls it about once a second.
+    pub fn sweep(&self, now: Instant) {
+        let mut idle = self.idle.borrow_mut();
+        let spare = self.least_idle.get().min(idle.len()).saturating_sub(1);
+        let given_up: Vec<_> = idle.drain(..spare.min(MAX_GIVEN_UP)).collect();
+        for instance in idle.iter_mut() {
+            instance.grow_old(now, self.unit.budget().max_age);
+        }
+        self.least_idle.set(idle.len());
+        drop(idle);
+        self.live.set(self.live.get().saturating_sub(given_up.len()));
+        given_up.iter().for_each(|_| self.stats.instance_ended());
+    }
+
     async fn wait(self: &Rc<Self>, deadline: Instant) -> Result<Lease, Unready> {
         if self.waiting.get() >= MAX_WAITING {
             return Err(Unready::Overloaded);
         }
         let _waiting = Waiting::enter(&self.waiting);
         loop {
-            if let Some(instance) = self.idle.borrow_mut().pop_back() {
+            if let Some(instance) = self.pop() {
                 return Ok(Lease {
                     instance: Some(instance),
                     pool: Rc::clone(self),
@@ -125,9 +155,9 @@ impl Pool {
         }
     }
 
-    /// Asks the warmer for one more, unless that is under way.
+    /// Asks the warmer for one more, unless that is under way or there are as many as may be.
     fn ask(self: &Rc<Self>) {
-        if self.asked.get() {
+        if self.asked.get() || self.live.get() >= self.unit.budget().max_instances {
             return;
         }
         let Some(made) = self.warmer.request(&self.unit) else {
@@ -138,21 +168,28 @@ impl Pool {
         tokio::task::spawn_local(async move {
             let made = made.await;
             pool.asked.set(false);
+            let more = matches!(made, Ok(Ok(_)));
             match made {
                 Ok(Ok(instance)) => {
                     pool.live.set(pool.live.get() + 1);
                     pool.stats.instance_created();
                     pool.idle.borrow_mut().push_back(instance);
                 }
+                // Where others live, it may be that there is no room for one more: they serve on.
+                Ok(Err(_)) if pool.live.get() > 0 => {}
                 Ok(Err(fault)) => *pool.failed.borrow_mut() = Some(fault),
                 Err(_) => {}
             }
             pool.ready.notify_one();
+            // Of those that wait one has been told.
+            if more && pool.waiting.get() > 1 {
+                pool.ask();
+            }
         });
     }
 
     fn give_back(self: &Rc<Self>, instance: Box<Instance>) {
-        let worn = instance.is_worn(self.unit.budget().max_calls);
+        let worn = instance.is_worn(self.unit.budget());
         let spare = self.idle.borrow().len();
         if !instance.is_usable() || (worn && spare > 0) {
             self.live.set(self.live.get().saturating_sub(1));

@@ -8,7 +8,7 @@ use super::super::model::{BodyOverflow, Budget, OnFault};
 use super::super::reader::Reader;
 
 /// All keys that [`read`] asks for.
-pub(super) const KEYS: [&str; 10] = [
+pub(super) const KEYS: [&str; 12] = [
     "max-memory",
     "cpu",
     "timeout",
@@ -19,6 +19,8 @@ pub(super) const KEYS: [&str; 10] = [
     "shared",
     "max-calls",
     "max-outbound",
+    "max-instances",
+    "max-age",
 ];
 
 /// Largest linear memory of a 32-bit component.
@@ -36,6 +38,7 @@ pub(super) fn read(reader: &mut Reader<'_>, inherited: &Budget) -> Budget {
     ];
     let cpu = Duration::from_micros(10)..=Duration::from_secs(60);
     let timeout = Duration::from_millis(1)..=Duration::from_secs(3600);
+    let age = Duration::ZERO..=Duration::from_secs(365 * 86_400);
     Budget {
         max_memory: reader.size("max-memory", 64 << 10..=MAX_MEMORY, inherited.max_memory),
         cpu: reader.time("cpu", cpu, inherited.cpu),
@@ -46,6 +49,8 @@ pub(super) fn read(reader: &mut Reader<'_>, inherited: &Budget) -> Budget {
         max_decoded_ratio: reader.number("max-decoded-ratio", 1..=1_000_000, inherited.max_decoded_ratio),
         shared: reader.size("shared", 0..=MAX_SHARED, inherited.shared),
         max_outbound: reader.number("max-outbound", 0..=10_000, inherited.max_outbound),
+        max_instances: reader.number("max-instances", 1..=1_000, inherited.max_instances),
+        max_age: reader.time("max-age", age, inherited.max_age),
         max_calls: reader.number("max-calls", 0..=u64::from(u32::MAX), inherited.max_calls),
     }
 }
@@ -82,7 +87,7 @@ mod tests {
     #[test]
     fn every_key_is_known_in_every_place() {
         let all = "max-memory = '1MiB', cpu = '1ms', timeout = '1s', on-fault = 'skip', max-body = '1KiB', \
-                   body-overflow = 'prefix', max-decoded-ratio = 10, shared = '1KiB', max-calls = 1, max-outbound = 3";
+                   body-overflow = 'prefix', max-decoded-ratio = 10, shared = '1KiB', max-calls = 1, max-outbound = 3, max-instances = 2, max-age = '1h'";
         assert!(KEYS.iter().all(|key| all.contains(key)));
         let config = parsed(&format!(
             "gateway.plugin-defaults = {{ {all} }}\nplugins.a = {{ {all} }}\n\

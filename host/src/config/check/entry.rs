@@ -278,7 +278,7 @@ mod tests {
           |
         4 | pipeline = [{ plugin = 'a', allow = { attributes = […] } }]
           |                             ^^^^^
-          = help: possible keys: body-overflow, config, cpu, max-body, max-calls, max-decoded-ratio, max-memory, max-outbound, on-fault, plugin, shared, timeout
+          = help: possible keys: body-overflow, config, cpu, max-age, max-body, max-calls, max-decoded-ratio, max-instances, max-memory, max-outbound, on-fault, plugin, shared, timeout
         ");
     }
 

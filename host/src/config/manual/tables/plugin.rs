@@ -62,6 +62,18 @@ pub(super) const BUDGET: &[Key] = &[
         text: "Requests that the plugin may send for one exchange, those that others sent for it included.",
     },
     Key {
+        name: "max-instances",
+        kind: Number(1, 1_000),
+        default: Value("100"),
+        text: "Instances that live at once on one worker. More than one are made only where guests wait, and given up when nobody needs them.",
+    },
+    Key {
+        name: "max-age",
+        kind: Time("0s", "365d"),
+        default: Value("\"0s\""),
+        text: "An instance is replaced after this time; `0s` = never. One that uses seven eighths of `max-memory` is replaced, too.",
+    },
+    Key {
         name: "max-calls",
         kind: Number(0, 4_294_967_295),
         default: Value("0"),
