@@ -12,6 +12,7 @@ use portcullis_tests::{Answer, Gateway, GatewayBuilder, Request, Upstream};
 mod faults;
 mod flights;
 mod grants;
+mod secure;
 
 /// A gateway whose routes go through `p`, which has these keys, to an upstream `up` that says `up`.
 fn front(up: &Upstream, entry: &str) -> GatewayBuilder {

@@ -69,7 +69,7 @@ pub(super) const BUDGET: &[Key] = &[
     },
     Key {
         name: "max-age",
-        kind: Time("0s", "365d"),
+        kind: Time("0s", "8760h"),
         default: Value("\"0s\""),
         text: "An instance is replaced after this time; `0s` = never. One that uses seven eighths of `max-memory` is replaced, too.",
     },
