@@ -14,6 +14,7 @@ use std::sync::Arc;
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, LogFormat, manual};
+use crate::engine::Format;
 use crate::gateway::{Gateway, Options};
 use crate::plugin::{Loader, Registry, Summary};
 use crate::store::Stores;
@@ -170,6 +171,7 @@ fn inspect(path: &Path) -> anyhow::Result<()> {
     let Summary {
         hash,
         size,
+        format,
         hooks,
         imports,
         manifest,
@@ -184,7 +186,11 @@ fn inspect(path: &Path) -> anyhow::Result<()> {
         }
     };
     println!("plugin   {} {}", manifest.name, manifest.version);
-    println!("file     {} ({size} bytes)", path.display());
+    let kind = match format {
+        Format::Component => "",
+        Format::CoreModule => ", a core module",
+    };
+    println!("file     {} ({size} bytes{kind})", path.display());
     println!("sha256   {hash}");
     println!("hooks    {}", list(&hooks));
     println!("imports  {}", list(&imports));

@@ -10,7 +10,7 @@ use super::Unit;
 use super::hook::{Fault, Hook};
 use crate::abi::{EntryContext, LinkError, Manifest, link};
 use crate::config::{Budget, Diagnostic, PluginEntry};
-use crate::engine::{ContentHash, Engine, EngineError};
+use crate::engine::{ContentHash, Engine, EngineError, Format};
 use crate::store::Stores;
 use crate::telemetry::Telemetry;
 
@@ -154,6 +154,7 @@ impl Loader {
         Ok(Summary {
             hash,
             size: bytes.len(),
+            format: Format::of(bytes)?,
             hooks,
             imports: linked.imports,
             manifest,
@@ -179,6 +180,8 @@ pub struct Summary {
     pub hash: ContentHash,
     /// Bytes of the file.
     pub size: usize,
+    /// A component, or a core module that makes one.
+    pub format: Format,
     /// Hooks that it exports.
     pub hooks: Vec<String>,
     /// Interfaces of the contract that it imports.
