@@ -7,6 +7,8 @@ mod clock;
 mod counters;
 mod deny;
 mod exchange;
+mod flights;
+mod http_client;
 mod link;
 mod log;
 mod metrics;
@@ -15,6 +17,7 @@ mod shared;
 mod state;
 mod upstreams;
 mod verdict;
+mod waits;
 mod wasi;
 
 pub use self::blob::Blob;
@@ -25,6 +28,8 @@ pub use self::verdict::{
     Answer, BadAnswer, Body, BodyAction, ErrorAction, Manifest, Outcome, Refusal, Reply, RequestAction,
     ResponseAction, ResponseBodyAction,
 };
+pub use self::waits::{Errand, HttpAnswer, HttpCall, HttpError, Outside, Work};
+pub(crate) use self::waits::{accompany, errands, patience};
 
 /// Bindings of the world `everything`. Every host function may trap.
 #[allow(
@@ -48,7 +53,13 @@ pub mod bindings {
         path: "../wit",
         world: "portcullis:gateway/everything",
         with: { "portcullis:gateway/types.blob": super::Blob },
-        imports: { default: trappable },
+        imports: {
+            "portcullis:gateway/http-client.send": async | trappable,
+            "portcullis:gateway/http-client.send-all": async | trappable,
+            "portcullis:gateway/flights.enter": async | trappable,
+            "portcullis:gateway/flights.leave": async | trappable,
+            default: trappable,
+        },
     });
 }
 

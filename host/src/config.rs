@@ -15,6 +15,7 @@ mod model;
 mod names;
 mod origin;
 mod plugin_config;
+mod private;
 mod reader;
 mod reference;
 mod scope;
@@ -41,8 +42,10 @@ pub use model::{
 pub use model::{
     Breaker, BreakerScope, Care, GrpcCheck, HealthCheck, HealthProbe, HttpCheck, Outlier, UpstreamLimits,
 };
+pub use model::{Grants, HostPattern, HttpGrant, HttpScheme};
 pub use origin::Origin;
 pub use plugin_config::PluginConfig;
+pub use private::is_private;
 pub use reference::{Environment, ProcessEnvironment};
 
 use check::Checked;

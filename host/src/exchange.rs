@@ -88,6 +88,17 @@ pub trait Release: Send + std::fmt::Debug {
     fn release(&mut self);
 }
 
+/// What a stage holds until the exchange ends.
+#[derive(Debug)]
+pub struct Held {
+    /// The stage.
+    pub stage: usize,
+    /// Its name, where it may be given back earlier by it.
+    pub key: Option<String>,
+    /// What is done then.
+    pub release: Box<dyn Release>,
+}
+
 /// One request and its answer.
 #[derive(Debug)]
 pub struct Exchange {
@@ -126,7 +137,9 @@ pub struct Exchange {
     /// How the upstream answered.
     pub answered_by: UpstreamView,
     /// What ends with the exchange.
-    pub held: Vec<Box<dyn Release>>,
+    pub held: Vec<Held>,
+    /// Requests that plugins have sent for it.
+    pub sent_out: u32,
     /// Encoded separators in paths that a hook sets.
     pub separators: Separators,
     stages: Vec<Stage>,
@@ -168,6 +181,7 @@ impl Exchange {
             error: None,
             answered_by: UpstreamView::default(),
             held: Vec::new(),
+            sent_out: 0,
             separators: Separators::Refuse,
             stages: Vec::new(),
             names,
@@ -342,8 +356,22 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         for held in &mut self.held {
-            held.release();
+            held.release.release();
         }
+    }
+}
+
+impl Exchange {
+    /// Gives back what a stage holds under `key`; under whatever key if there is none.
+    pub fn let_land(&mut self, stage: usize, key: Option<&str>) {
+        self.held.retain_mut(|held| {
+            let ends =
+                held.stage == stage && held.key.is_some() && (key.is_none() || held.key.as_deref() == key);
+            if ends {
+                held.release.release();
+            }
+            !ends
+        });
     }
 }
 

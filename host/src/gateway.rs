@@ -16,6 +16,7 @@ mod greet;
 mod http2;
 mod intake;
 mod keepers;
+mod reach;
 mod record;
 mod routers;
 mod routes;

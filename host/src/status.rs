@@ -254,12 +254,7 @@ fn plugin(slot: &Slot, name: &str, now_ns: u64) -> Plugin {
             file: unit.entry.wasm.display().to_string(),
             hooks: unit.hooks(),
             imports: unit.imports.clone(),
-            grants: unit
-                .entry
-                .attributes
-                .iter()
-                .map(|prefix| format!("attributes {prefix}*"))
-                .collect(),
+            grants: unit.entry.grants.shown(),
         }),
     }
 }

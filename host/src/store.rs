@@ -4,6 +4,7 @@
 //! every reload that keeps the entry.
 
 pub mod counters;
+pub mod flights;
 pub mod limit;
 pub mod shared;
 mod table;
@@ -13,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock;
 use crate::store::counters::Counters;
+use crate::store::flights::Flights;
 use crate::store::shared::SharedMap;
 
 /// Most limiters, and most plain counters, that one entry keeps.
@@ -25,6 +27,8 @@ pub struct EntryStore {
     pub shared: SharedMap,
     /// The WIT interface `counters`.
     pub counters: Counters,
+    /// The WIT interface `flights`.
+    pub flights: Flights,
 }
 
 impl EntryStore {
@@ -34,6 +38,7 @@ impl EntryStore {
         Self {
             shared: SharedMap::new(shared_bytes),
             counters: Counters::new(MAX_COUNTER_KEYS),
+            flights: Flights::default(),
         }
     }
 }

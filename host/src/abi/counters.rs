@@ -6,7 +6,7 @@ use super::imports::counters::{Host, Quota as WitQuota, Verdict};
 use super::imports::types::Problem;
 use super::{Fallible, HostState};
 use crate::clock::monotonic_ns;
-use crate::exchange::Release;
+use crate::exchange::{Held, Release};
 use crate::store::EntryStore;
 use crate::store::limit::{Algorithm, Quota};
 
@@ -52,7 +52,7 @@ impl Host for HostState {
     }
 
     fn acquire(&mut self, key: String, limit: u64) -> Fallible<bool> {
-        let store = Arc::clone(&self.entry.store);
+        let (store, stage) = (Arc::clone(&self.entry.store), self.stage);
         let held = &mut self.current()?.held;
         if held.len() >= MAX_HELD {
             return Ok(Err(Problem::Limit(format!(
@@ -62,10 +62,14 @@ impl Host for HostState {
         if !store.counters.acquire(&key, limit) {
             return Ok(Ok(false));
         }
-        held.push(Box::new(Place {
-            store,
-            key: Some(key),
-        }));
+        held.push(Held {
+            stage,
+            key: None,
+            release: Box::new(Place {
+                store,
+                key: Some(key),
+            }),
+        });
         Ok(Ok(true))
     }
 }

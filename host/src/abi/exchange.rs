@@ -198,7 +198,7 @@ impl Host for HostState {
 
     fn set_attribute(&mut self, key: String, value: Option<String>) -> Fallible<()> {
         let (exchange, entry, phase, _) = self.editing()?;
-        edited(exchange.set_attribute(phase, &entry.attributes, &key, value))
+        edited(exchange.set_attribute(phase, &entry.grants.attributes, &key, value))
     }
 
     fn set_upstream(&mut self, name: String) -> Fallible<()> {

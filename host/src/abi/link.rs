@@ -15,7 +15,7 @@ pub const VERSION: &str = "0.1.0-draft";
 const SERVED: [&str; 8] = [
     "types", "exchange", "log", "metrics", "clock", "random", "shared", "counters",
 ];
-/// Interfaces of the contract whose every function, if they have any, answers `denied` in this version.
+/// Interfaces of the contract whose every function, if they have any, answers `denied` where they are not granted.
 const DENIED: [&str; 7] = [
     "cluster-counters",
     "cluster-map",
@@ -64,6 +64,8 @@ pub struct Linked {
     pub imports: Vec<String>,
     /// Hooks that it exports, short names.
     pub hooks: Vec<String>,
+    /// It has imports that may wait, so its calls need a fiber.
+    pub waits: bool,
 }
 
 impl std::fmt::Debug for Linked {
@@ -75,16 +77,17 @@ impl std::fmt::Debug for Linked {
     }
 }
 
-/// Links a component against what the host offers.
+/// Links a component against what the host offers. Of the imports that may wait it gets those that are `granted`.
 ///
 /// # Errors
 /// When it wants or offers something that is not the contract's.
-pub fn link(engine: &wasmtime::Engine, component: &Component) -> Result<Linked, LinkError> {
+pub fn link(engine: &wasmtime::Engine, component: &Component, granted: &[&str]) -> Result<Linked, LinkError> {
     let ty = component.component_type();
     let mut linker = Linker::new(engine);
     let mismatch = |e: wasmtime::Error| LinkError::Mismatch(format!("{e:#}"));
     add_served(&mut linker).map_err(mismatch)?;
     let mut imported = Vec::new();
+    let mut waits = false;
     for (name, item) in ty.imports(engine) {
         if WASI.iter().any(|package| name.starts_with(package)) {
             continue;
@@ -92,7 +95,10 @@ pub fn link(engine: &wasmtime::Engine, component: &Component) -> Result<Linked, 
         let Some(short) = own(name)? else {
             return Err(LinkError::Foreign(name.to_owned()));
         };
-        if DENIED.contains(&short) {
+        if granted.contains(&short) {
+            add_waiting(&mut linker, short).map_err(mismatch)?;
+            waits = true;
+        } else if DENIED.contains(&short) {
             if let ComponentItem::ComponentInstance(interface) = &item.ty {
                 deny::define(engine, &mut linker, name, interface).map_err(mismatch)?;
             }
@@ -116,6 +122,7 @@ pub fn link(engine: &wasmtime::Engine, component: &Component) -> Result<Linked, 
         pre,
         imports: imported,
         hooks,
+        waits,
     })
 }
 
@@ -129,6 +136,16 @@ fn own(name: &str) -> Result<Option<&str>, LinkError> {
         _ => Err(LinkError::Version {
             found: name.to_owned(),
         }),
+    }
+}
+
+/// An interface whose functions may suspend the guest.
+fn add_waiting(linker: &mut Linker<HostState>, short: &str) -> wasmtime::Result<()> {
+    type Own = HasSelf<HostState>;
+    match short {
+        "http-client" => imports::http_client::add_to_linker::<_, Own>(linker, |s| s),
+        "flights" => imports::flights::add_to_linker::<_, Own>(linker, |s| s),
+        other => wasmtime::bail!("`{other}` cannot be granted"),
     }
 }
 

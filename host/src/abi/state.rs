@@ -4,11 +4,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 use wasmtime::component::{Resource, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::metrics::KnownSeries;
+use super::waits::Errands;
 use super::{Blob, wasi};
+use crate::config::Grants;
 use crate::engine::{CpuMeter, MemoryMeter, OverBudget};
 use crate::exchange::{Exchange, FieldNames, Phase};
 use crate::store::EntryStore;
@@ -22,8 +25,8 @@ const MAX_BLOBS: usize = 1_024;
 pub struct EntryContext {
     /// Name in the configuration.
     pub name: Arc<str>,
-    /// Granted attribute prefixes.
-    pub attributes: Vec<String>,
+    /// What it may do beyond its own exchange.
+    pub grants: Grants,
     /// `shared` and `counters`; they outlive reloads.
     pub store: Arc<EntryStore>,
     /// Metrics that the plugin defined.
@@ -32,6 +35,8 @@ pub struct EntryContext {
     pub max_memory: u64,
     /// Bytes of a body that the entry may have buffered or copied.
     pub max_body: u64,
+    /// Requests that may be sent for one exchange.
+    pub max_outbound: u32,
 }
 
 /// Data of one wasmtime store.
@@ -51,6 +56,10 @@ pub struct HostState {
     pub phase: Phase,
     /// The guest runs on a fiber and lets others run when an epoch ends.
     pub yields: bool,
+    /// Until when imports may wait in the running call; none where they cannot.
+    pub until: Option<Instant>,
+    /// Takes work to whoever calls the guest, where it may have some.
+    pub(crate) errands: Option<Errands>,
     /// The entry that this instance serves.
     pub entry: Arc<EntryContext>,
     /// Metrics that it observes by number.
@@ -95,6 +104,8 @@ impl HostState {
             stage: 0,
             phase: Phase::Finish,
             yields: false,
+            until: None,
+            errands: None,
             entry,
             series: KnownSeries::default(),
             names: FieldNames::default(),

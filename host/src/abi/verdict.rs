@@ -240,7 +240,7 @@ impl Accept for wit::BodySource {
 }
 
 /// Fields of an answer. Those that frame the message or belong to the connection are the host's.
-fn fields(list: &[(String, String)]) -> Result<HeaderMap, BadAnswer> {
+pub(super) fn fields(list: &[(String, String)]) -> Result<HeaderMap, BadAnswer> {
     let mut map = HeaderMap::with_capacity(list.len());
     for (name, value) in list {
         let name = field_name(name).map_err(BadAnswer::Field)?;

@@ -6,6 +6,7 @@ mod budget;
 mod dns;
 mod entry;
 mod gateway;
+mod grants;
 mod http2;
 mod listener;
 mod network;
@@ -55,7 +56,14 @@ pub(super) fn check<'a>(
         upstreams: names("upstream", "upstreams", &upstreams),
         listeners: names("listener", "listeners", &listeners),
     };
-    let entries = Entries::read(plugins, plugin_names, &gateway);
+    let entries = Entries::read(
+        plugins,
+        plugin_names,
+        &gateway,
+        &grants::Known {
+            upstreams: &references.upstreams,
+        },
+    );
     let mut pipelines = Pipelines::read(&mut files, entries);
     let listeners = listener::read(listeners, &mut pipelines);
     let places = route::places(&mut files);

@@ -3,6 +3,7 @@
 //! It refuses to know how the file looked, except for the place of each part.
 
 mod dns;
+mod grants;
 mod http2;
 mod mirror;
 mod pipeline;
@@ -24,6 +25,7 @@ use super::plugin_config::PluginConfig;
 use crate::route::Rule;
 
 pub use dns::{Dns, Family};
+pub use grants::{Grants, HostPattern, HttpGrant, HttpScheme};
 pub use http2::{Http2, Protocols, UpstreamProtocol};
 pub use mirror::Mirror;
 pub use pipeline::{Element, Step};
@@ -201,8 +203,8 @@ pub struct PluginEntry {
     pub sha256: Option<[u8; 32]>,
     /// `config`.
     pub config: PluginConfig,
-    /// `allow.attributes`: prefixes of the reserved attributes that it may write.
-    pub attributes: Vec<String>,
+    /// `allow`: what it may do beyond its own exchange.
+    pub grants: Grants,
     /// `allow-fail-open`: whether a plugin that labels itself `security` may be skipped after a fault.
     pub allow_fail_open: bool,
     /// What it may use.
@@ -222,7 +224,7 @@ impl PluginEntry {
             && self.wasm == other.wasm
             && self.sha256 == other.sha256
             && self.config.hash() == other.config.hash()
-            && self.attributes == other.attributes
+            && self.grants == other.grants
             && self.allow_fail_open == other.allow_fail_open
             && self.balances.is_some() == other.balances.is_some()
             && self.budget == other.budget
@@ -248,6 +250,8 @@ pub struct Budget {
     pub max_decoded_ratio: u32,
     /// `shared`: memory of the entry's `shared` map in bytes, default 4 MiB.
     pub shared: u64,
+    /// `max-outbound`: requests that plugins may send for one exchange, default 32.
+    pub max_outbound: u32,
     /// `max-calls`: an instance is replaced after this many calls, default 0 = never.
     pub max_calls: u64,
 }
@@ -263,6 +267,7 @@ impl Default for Budget {
             body_overflow: BodyOverflow::Reject,
             max_decoded_ratio: 100,
             shared: 4 << 20,
+            max_outbound: 32,
             max_calls: 0,
         }
     }

@@ -1,6 +1,8 @@
 //! What one instance may use: linear memory and tables (checked when they grow) and CPU time (looked at
 //! when an epoch ends, so that an innocent plugin beside a busy core does not fail by the clock).
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
@@ -85,13 +87,25 @@ impl ResourceLimiter for MemoryMeter {
 pub struct CpuMeter {
     cpu: Duration,
     wall: Duration,
-    first: Option<Mark>,
+    /// CPU time of the call up to `mark`.
+    used: Duration,
+    /// The thread's CPU time when it was looked at last.
+    mark: Option<Duration>,
+    began: Option<Instant>,
+    /// The thread's CPU time when the guest went on after it had given the thread away.
+    back: Back,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Mark {
-    cpu: Duration,
-    wall: Instant,
+/// Where it is noted that a guest goes on: nanoseconds of its thread's CPU time, 0 = it did not give the thread away.
+#[derive(Debug, Clone, Default)]
+pub struct Back(Arc<AtomicU64>);
+
+impl Back {
+    /// The guest goes on now, on this thread.
+    pub fn note(&self) {
+        let nanos = u64::try_from(thread_cpu_time().as_nanos()).unwrap_or(u64::MAX);
+        self.0.store(nanos.max(1), Ordering::Relaxed);
+    }
 }
 
 impl CpuMeter {
@@ -101,13 +115,48 @@ impl CpuMeter {
         Self {
             cpu,
             wall,
-            first: None,
+            used: Duration::ZERO,
+            mark: None,
+            began: None,
+            back: Back::default(),
         }
+    }
+
+    /// The CPU time that a call may use.
+    #[must_use]
+    pub fn cpu(&self) -> Duration {
+        self.cpu
+    }
+
+    /// The time that a call may take.
+    #[must_use]
+    pub fn wall(&self) -> Duration {
+        self.wall
     }
 
     /// Begins a new call.
     pub fn start(&mut self) {
-        self.first = None;
+        self.used = Duration::ZERO;
+        self.mark = None;
+        self.began = None;
+    }
+
+    /// The guest is about to wait, and others use the thread.
+    pub fn pause(&mut self) {
+        if let Some(mark) = self.mark.take() {
+            self.used += thread_cpu_time().saturating_sub(mark);
+        }
+    }
+
+    /// The guest goes on, on this thread.
+    pub fn resume(&mut self) {
+        self.mark = Some(thread_cpu_time());
+    }
+
+    /// Where to note that the guest goes on after it gave the thread away in a look at its time.
+    #[must_use]
+    pub fn back(&self) -> Back {
+        self.back.clone()
     }
 
     /// Called when an epoch ends within the call.
@@ -115,16 +164,19 @@ impl CpuMeter {
     /// # Errors
     /// When one of the budgets is used up.
     pub fn check(&mut self) -> Result<(), OverBudget> {
-        let now = Mark {
-            cpu: thread_cpu_time(),
-            wall: Instant::now(),
+        let (cpu, now) = (thread_cpu_time(), Instant::now());
+        let since = match self.back.0.swap(0, Ordering::Relaxed) {
+            0 => self.mark.unwrap_or(cpu),
+            back => Duration::from_nanos(back),
         };
-        let first = *self.first.get_or_insert(now);
+        self.used += cpu.saturating_sub(since);
+        self.mark = Some(cpu);
+        let began = *self.began.get_or_insert(now);
         // The first look comes up to one tick after the call began.
-        if now.cpu.saturating_sub(first.cpu) + TICK > self.cpu {
+        if self.used + TICK > self.cpu {
             return Err(OverBudget::Cpu(self.cpu));
         }
-        if now.wall.duration_since(first.wall) + TICK > self.wall {
+        if now.duration_since(began) + TICK > self.wall {
             return Err(OverBudget::Wall(self.wall));
         }
         Ok(())
@@ -173,5 +225,35 @@ mod tests {
         assert_eq!(meter.check(), Err(OverBudget::Cpu(Duration::from_millis(20))));
         meter.start();
         assert_eq!(meter.check(), Ok(()), "a new call has the whole budget");
+    }
+
+    #[test]
+    fn what_others_use_while_a_guest_waits_is_not_its_own() {
+        let mut meter = CpuMeter::new(Duration::from_millis(20), Duration::from_secs(3600));
+        let burn = || {
+            let start = thread_cpu_time();
+            while thread_cpu_time() - start < Duration::from_millis(15) {
+                std::hint::spin_loop();
+            }
+        };
+        meter.start();
+        assert_eq!(meter.check(), Ok(()));
+        meter.pause();
+        burn();
+        meter.resume();
+        assert_eq!(meter.check(), Ok(()), "it waited");
+        burn();
+        meter.back().note();
+        assert_eq!(meter.check(), Ok(()), "it gave the thread away");
+        burn();
+        meter.pause();
+        burn();
+        meter.resume();
+        burn();
+        assert_eq!(
+            meter.check(),
+            Err(OverBudget::Cpu(Duration::from_millis(20))),
+            "its own time adds up over its waits"
+        );
     }
 }

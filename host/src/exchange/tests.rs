@@ -238,7 +238,11 @@ fn what_is_held_is_given_back_at_the_end() {
     }
     let count = Arc::new(std::sync::atomic::AtomicU32::new(0));
     let mut x = exchange();
-    x.held.push(Box::new(Place(Arc::clone(&count))));
+    x.held.push(Held {
+        stage: 0,
+        key: None,
+        release: Box::new(Place(Arc::clone(&count))),
+    });
     drop(x);
     assert_eq!(count.load(std::sync::atomic::Ordering::Relaxed), 1);
 }

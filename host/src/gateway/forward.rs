@@ -11,6 +11,7 @@ mod tries;
 
 use std::rc::Rc;
 
+pub(super) use self::attempt::note;
 use self::attempt::{Terms, send};
 pub(super) use self::mirror::Mirroring;
 use self::policy::Policy;

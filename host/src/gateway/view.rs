@@ -9,7 +9,9 @@ use std::time::Duration;
 use super::affinity::Affinity;
 use super::generation::Generation;
 use super::intake::Door;
+use super::reach::Reach;
 use super::routes::{Maker, RouteView, Routes};
+use crate::abi::Outside;
 use crate::config::{Recourse, Upstream};
 use crate::exchange::Names;
 use crate::message::via::Via;
@@ -94,6 +96,8 @@ pub(super) struct Parts<'a> {
     pub warmer: &'a Warmer,
     /// The view before.
     pub before: Option<&'a View>,
+    /// Who does what plugins' imports wait for.
+    pub outside: &'a Rc<Reach>,
     /// Instances for units that this worker has no pool of.
     pub instances: Instances,
 }
@@ -213,6 +217,7 @@ fn pool(slot: &Slot, parts: &mut Parts<'_>) -> Option<Rc<Pool>> {
         Some(Pool::new(
             Arc::clone(unit),
             parts.warmer.clone(),
+            Some(Rc::clone(parts.outside) as Rc<dyn Outside>),
             parts.instances.remove(&unit.id),
             parts.telemetry.plugin(parts.worker, &unit.entry.name),
         ))

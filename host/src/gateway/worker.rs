@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::generation::Generation;
 use super::greet::{Greeting, greet};
+use super::reach::Reach;
 use super::serve::Client;
 use super::service::Service;
 use super::view::{Instances, Parts, View};
@@ -93,6 +94,7 @@ async fn work(start: Start) {
     } = start;
     let mut worker: Option<Rc<Worker>> = None;
     let mut access = Some(access);
+    let reach = Rc::new(Reach::default());
     while let Some(command) = commands.recv().await {
         match command {
             Command::Adopt(adoption) => {
@@ -109,10 +111,12 @@ async fn work(start: Start) {
                         worker: index,
                         telemetry: &telemetry,
                         warmer: &warmer,
+                        outside: &reach,
                         before: before.as_deref(),
                         instances,
                     },
                 );
+                reach.adopt(&view);
                 let worker = worker.get_or_insert_with(|| {
                     let worker = Worker::new(
                         index,
@@ -120,6 +124,7 @@ async fn work(start: Start) {
                         Rc::clone(&view),
                         access.take().flatten(),
                         &telemetry,
+                        Rc::clone(&reach),
                     );
                     tokio::task::spawn_local(Rc::clone(&worker).sweeps());
                     worker
@@ -156,6 +161,7 @@ pub(super) struct Worker {
     in_flight: Cell<usize>,
     finishing: Cell<usize>,
     pub(super) access: RefCell<Option<AccessBuffer>>,
+    reach: Rc<Reach>,
 }
 
 struct Connection {
@@ -181,6 +187,7 @@ impl Worker {
         view: Rc<View>,
         access: Option<AccessBuffer>,
         telemetry: &Arc<Telemetry>,
+        reach: Rc<Reach>,
     ) -> Rc<Self> {
         Rc::new(Self {
             index,
@@ -193,6 +200,7 @@ impl Worker {
             in_flight: Cell::new(0),
             finishing: Cell::new(0),
             access: RefCell::new(access),
+            reach,
         })
     }
 
@@ -380,6 +388,7 @@ impl Worker {
             for upstream in &view.upstreams {
                 upstream.cluster.sweep();
             }
+            self.reach.sweep();
             if let Some(lines) = self.access.borrow_mut().as_mut() {
                 lines.flush();
             }

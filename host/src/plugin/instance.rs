@@ -1,17 +1,24 @@
 //! One live instance of a plugin: a wasmtime store, the hooks it exports, and the calls into it. A call
 //! that fails kills the store; the exchange always comes back out.
 
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
 use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio::time::{Instant as Time, timeout_at};
 use wasmtime::component::{ComponentNamedList, Lift, Lower, Resource, TypedFunc};
 use wasmtime::{Store, UpdateDeadline};
 
 use super::hook::{Fault, FaultKind, Hook};
 use super::unit::Exports;
 use crate::abi::{
-    Accept, Answer, Blob, BodyAction, ErrorAction, HostState, Manifest, Outcome, RequestAction,
-    ResponseAction, ResponseBodyAction, exports, imports, picked,
+    Accept, Answer, Blob, BodyAction, Errand, ErrorAction, HostState, Manifest, Outcome, Outside,
+    RequestAction, ResponseAction, ResponseBodyAction, accompany, errands, exports, imports, patience,
+    picked,
 };
-use crate::engine::CpuMeter;
+use crate::engine::{CpuMeter, OverBudget};
 use crate::exchange::{Exchange, Phase};
 use crate::upstream::Candidate;
 
@@ -41,6 +48,8 @@ struct Functions {
 pub struct Instance {
     store: Store<HostState>,
     functions: Functions,
+    /// What it asks for of whoever calls it; none where its imports never wait.
+    errands: Option<mpsc::Receiver<Errand>>,
     calls: u64,
     dead: bool,
 }
@@ -62,27 +71,46 @@ impl Instance {
     pub(super) fn start(
         pre: &wasmtime::component::InstancePre<HostState>,
         exports: &Exports,
-        state: HostState,
+        mut state: HostState,
+        imports: Imports,
     ) -> Result<Self, Fault> {
+        let errands = match imports {
+            Imports::Local => None,
+            Imports::Waiting => {
+                let (give, take) = errands();
+                state.errands = Some(give);
+                Some(take)
+            }
+        };
         let mut store = Store::new(pre.engine(), state);
         store.limiter(|state| &mut state.memory);
         store.epoch_deadline_callback(|mut context| {
             let state = context.data_mut();
             state.cpu.check()?;
             Ok(if state.yields {
-                UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now()))
+                let back = state.cpu.back();
+                UpdateDeadline::YieldCustom(
+                    1,
+                    Box::pin(async move {
+                        tokio::task::yield_now().await;
+                        back.note();
+                    }),
+                )
             } else {
                 UpdateDeadline::Continue(1)
             })
         });
         begin(&mut store);
-        let functions = pre
-            .instantiate(&mut store)
-            .and_then(|instance| functions(&mut store, &instance, exports));
+        let instance = match imports {
+            Imports::Local => pre.instantiate(&mut store),
+            Imports::Waiting => at_once(pre.instantiate_async(&mut store)),
+        };
+        let functions = instance.and_then(|instance| functions(&mut store, &instance, exports));
         match functions {
             Ok(functions) => Ok(Self {
                 store,
                 functions,
+                errands,
                 calls: 0,
                 dead: false,
             }),
@@ -98,7 +126,11 @@ impl Instance {
     /// Calls `describe`.
     pub(super) fn describe(&mut self) -> Result<Manifest, Fault> {
         begin(&mut self.store);
-        let result = self.functions.describe.call(&mut self.store, ());
+        let function = self.functions.describe;
+        let result = match self.errands {
+            None => function.call(&mut self.store, ()),
+            Some(_) => at_once(function.call_async(&mut self.store, ())),
+        };
         result
             .map(|(manifest,)| manifest.into())
             .map_err(|e| self.fault(Hook::Configure, &e))
@@ -110,10 +142,11 @@ impl Instance {
     /// The outer one when the call failed, the inner one when the plugin refuses its configuration.
     pub(super) fn configure(&mut self, config: &str) -> Result<Result<(), String>, Fault> {
         begin(&mut self.store);
-        let result = self
-            .functions
-            .configure
-            .call(&mut self.store, (config.to_owned(),));
+        let (function, config) = (self.functions.configure, (config.to_owned(),));
+        let result = match self.errands {
+            None => function.call(&mut self.store, config),
+            Some(_) => at_once(function.call_async(&mut self.store, config)),
+        };
         self.store.data_mut().end_hook();
         result
             .map(|(answer,)| answer)
@@ -194,12 +227,8 @@ impl Instance {
         let Some(function) = self.functions.on_finish else {
             return (x, Ok(()));
         };
-        self.enter(x, at, Phase::Finish);
-        let result = if at.fiber {
-            function.call_async(&mut self.store, (outcome.into(),)).await
-        } else {
-            function.call(&mut self.store, (outcome.into(),))
-        };
+        self.enter(x, &at, Phase::Finish);
+        let result = self.run(function, &at, (outcome.into(),)).await;
         self.leave(Hook::OnFinish, result)
     }
 
@@ -215,12 +244,8 @@ impl Instance {
             return (x, Err(not_exported(Hook::Balancer)));
         };
         let choice = (upstream.to_owned(), candidates.iter().map(Into::into).collect());
-        self.enter(x, at, Phase::Balance);
-        let result = if at.fiber {
-            function.call_async(&mut self.store, choice).await
-        } else {
-            function.call(&mut self.store, choice)
-        };
+        self.enter(x, &at, Phase::Balance);
+        let result = self.run(function, &at, choice).await;
         let result = result.and_then(|(answer,)| Ok(picked(answer, candidates.len())?));
         self.leave(Hook::Balancer, result)
     }
@@ -265,22 +290,41 @@ impl Instance {
         let Some(function) = function else {
             return (x, Err(not_exported(hook)));
         };
-        self.enter(x, at, phase);
-        let result = if at.fiber {
-            function.call_async(&mut self.store, params).await
-        } else {
-            function.call(&mut self.store, params)
-        };
+        self.enter(x, &at, phase);
+        let result = self.run(function, &at, params).await;
         let result = result.and_then(|(answer,)| Ok(answer.accept(self.store.data_mut())?));
         self.leave(hook, result)
     }
 
-    fn enter(&mut self, x: Box<Exchange>, at: At, phase: Phase) {
+    /// Calls a function: directly, or on a fiber until the call's end. A call that is given up leaves the exchange where it is.
+    async fn run<P, R>(&mut self, function: TypedFunc<P, R>, at: &At, params: P) -> wasmtime::Result<R>
+    where
+        P: ComponentNamedList + Lower + Send + Sync + 'static,
+        R: ComponentNamedList + Lift + Send + Sync + 'static,
+    {
+        let Some(fiber) = &at.fiber else {
+            return function.call(&mut self.store, params);
+        };
+        let wall = self.store.data().cpu.wall();
+        let Self { store, errands, .. } = self;
+        let call = function.call_async(store, params);
+        let called = match errands {
+            None => timeout_at(fiber.until, call).await,
+            Some(errands) => {
+                let call = accompany(call, errands, fiber.outside.as_ref());
+                timeout_at(fiber.until, call).await
+            }
+        };
+        called.unwrap_or_else(|_| Err(OverBudget::Wall(wall).into()))
+    }
+
+    fn enter(&mut self, x: Box<Exchange>, at: &At, phase: Phase) {
         let state = self.store.data_mut();
         state.exchange = Some(x);
         state.stage = at.stage;
         state.phase = phase;
-        state.yields = at.fiber;
+        state.yields = at.fiber.is_some();
+        state.until = at.fiber.as_ref().map(|fiber| patience(fiber.until));
         // A call on a fiber may be abandoned half-way; only `leave` makes the instance usable again.
         self.dead = true;
         begin(&mut self.store);
@@ -290,6 +334,8 @@ impl Instance {
         self.calls += 1;
         let state = self.store.data_mut();
         state.end_hook();
+        state.until = None;
+        let stage = state.stage;
         #[expect(
             clippy::expect_used,
             reason = "`enter` put it there, and no host function takes it out"
@@ -306,6 +352,7 @@ impl Instance {
             }
             Err(error) => {
                 x.undo();
+                x.let_land(stage, None);
                 let fault = self.fault(hook, &error);
                 (x, Err(fault))
             }
@@ -324,12 +371,39 @@ fn not_exported(hook: Hook) -> Fault {
 }
 
 /// Where and how a call happens.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct At {
     /// Place of the entry in the pipeline.
     pub stage: usize,
-    /// On a fiber, with yields (entries with a large CPU budget).
-    pub fiber: bool,
+    /// On a fiber (entries with a large CPU budget or with imports that may wait); none = directly.
+    pub fiber: Option<Fiber>,
+}
+
+/// A call that can be suspended.
+#[derive(Debug, Clone)]
+pub struct Fiber {
+    /// When it is given up.
+    pub until: Time,
+    /// Who does what the guest cannot do itself.
+    pub outside: Option<Rc<dyn Outside>>,
+}
+
+/// What a component's imports are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Imports {
+    /// None of them waits: its functions are called directly.
+    Local,
+    /// Some may wait: its functions are called on a fiber.
+    Waiting,
+}
+
+/// The result of what is on a fiber but has nobody to wait for.
+fn at_once<T>(call: impl Future<Output = wasmtime::Result<T>>) -> wasmtime::Result<T> {
+    let mut context = Context::from_waker(Waker::noop());
+    match pin!(call).poll(&mut context) {
+        Poll::Ready(result) => result,
+        Poll::Pending => Err(wasmtime::format_err!("it waits where it must not")),
+    }
 }
 
 /// Gives a call its time. The epoch is looked at from the next tick on.

@@ -9,7 +9,7 @@ use wasmtime::component::Component;
 use super::Unit;
 use super::hook::{Fault, Hook};
 use crate::abi::{EntryContext, LinkError, Manifest, link};
-use crate::config::{Budget, Diagnostic, PluginEntry};
+use crate::config::{Budget, Diagnostic, Grants, PluginEntry};
 use crate::engine::{ContentHash, Engine, EngineError, Format};
 use crate::store::Stores;
 use crate::telemetry::Telemetry;
@@ -87,6 +87,17 @@ impl Loader {
         }
     }
 
+    /// A loader with the same engine, and stores and telemetry of its own.
+    ///
+    /// # Errors
+    /// When the engine does not start.
+    pub fn apart(&self) -> Result<Self, EngineError> {
+        Ok(Self {
+            engine: OnceLock::from(self.engine()?.clone()),
+            ..Self::new(None, 1, Arc::new(Stores::new()), Arc::new(Telemetry::new(1)))
+        })
+    }
+
     /// The engine, started if it is not running yet.
     ///
     /// # Errors
@@ -118,8 +129,8 @@ impl Loader {
         }
         let engine = self.engine()?;
         let component = known(found).map_or_else(|| engine.compile(bytes, found), Ok)?;
-        let linked = link(engine.wasmtime(), &component)?;
-        let context = self.context(&entry.name, &entry.attributes, &entry.budget);
+        let linked = link(engine.wasmtime(), &component, &entry.grants.waits())?;
+        let context = self.context(&entry.name, &entry.grants, &entry.budget);
         let unit = Unit::new(entry.clone(), &component, found, linked, Arc::new(context))?;
         check_config(&unit.manifest, entry)?;
         if let Some(wanted) = entry.balances.as_ref().filter(|_| !unit.has(Hook::Balancer)) {
@@ -143,9 +154,9 @@ impl Loader {
         let engine = self.engine()?;
         let hash = ContentHash::of(bytes);
         let component = engine.compile(bytes, hash)?;
-        let linked = link(engine.wasmtime(), &component)?;
+        let linked = link(engine.wasmtime(), &component, &[])?;
         let budget = Budget::default();
-        let context = Arc::new(self.context(&"inspect".into(), &[], &budget));
+        let context = Arc::new(self.context(&"inspect".into(), &Grants::default(), &budget));
         let manifest = Unit::describe(&component, &linked, &context)?;
         if !manifest.config_schema.is_empty() {
             schema(&manifest)?;
@@ -161,14 +172,21 @@ impl Loader {
         })
     }
 
-    fn context(&self, name: &Arc<str>, attributes: &[String], budget: &Budget) -> EntryContext {
+    /// Counters of everything that its units do.
+    #[must_use]
+    pub fn telemetry(&self) -> &Arc<Telemetry> {
+        &self.telemetry
+    }
+
+    fn context(&self, name: &Arc<str>, grants: &Grants, budget: &Budget) -> EntryContext {
         EntryContext {
             name: Arc::clone(name),
-            attributes: attributes.to_vec(),
+            grants: grants.clone(),
             store: self.stores.get_or_create(name, budget.shared),
             metrics: self.telemetry.plugin_metrics().entry(name),
             max_memory: budget.max_memory,
             max_body: budget.max_body,
+            max_outbound: budget.max_outbound,
         }
     }
 }

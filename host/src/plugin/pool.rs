@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::{Fault, Instance, Unit, Warmer};
+use crate::abi::Outside;
 use crate::telemetry::PluginStats;
 
 /// Exchanges that may wait for an instance.
@@ -35,6 +36,7 @@ pub enum Unready {
 pub struct Pool {
     unit: Arc<Unit>,
     warmer: Warmer,
+    outside: Option<Rc<dyn Outside>>,
     idle: RefCell<VecDeque<Box<Instance>>>,
     waiting: Cell<usize>,
     asked: Cell<bool>,
@@ -50,6 +52,7 @@ impl Pool {
     pub fn new(
         unit: Arc<Unit>,
         warmer: Warmer,
+        outside: Option<Rc<dyn Outside>>,
         first: Option<Box<Instance>>,
         stats: Arc<PluginStats>,
     ) -> Rc<Self> {
@@ -59,6 +62,7 @@ impl Pool {
         Rc::new(Self {
             unit,
             warmer,
+            outside,
             live: Cell::new(usize::from(first.is_some())),
             idle: RefCell::new(first.into_iter().collect()),
             waiting: Cell::new(0),
@@ -67,6 +71,12 @@ impl Pool {
             stats,
             ready: Notify::new(),
         })
+    }
+
+    /// Who does what the guests' imports wait for.
+    #[must_use]
+    pub fn outside(&self) -> Option<&Rc<dyn Outside>> {
+        self.outside.as_ref()
     }
 
     /// The unit it serves.

@@ -1,16 +1,18 @@
 //! A unit: one entry of the configuration with one version of its component and one configuration, linked
 //! and ready to be instantiated. Immutable but for its health; shared by all workers.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::time::Instant;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
 
 use super::hook::{Fault, Hook};
-use super::instance::{At, Instance};
+use super::instance::{At, Fiber, Imports, Instance};
 use super::{Health, LoadError};
-use crate::abi::{EntryContext, HostState, LinkError, Linked, Manifest, PACKAGE, VERSION};
+use crate::abi::{EntryContext, HostState, LinkError, Linked, Manifest, Outside, PACKAGE, VERSION};
 use crate::config::{Budget, OnFault, PluginEntry};
 use crate::engine::{ContentHash, CpuMeter};
 
@@ -96,6 +98,7 @@ pub struct Unit {
     pub finish_health: Health,
     pre: InstancePre<HostState>,
     exports: Exports,
+    waits: Imports,
     context: Arc<EntryContext>,
 }
 
@@ -119,7 +122,7 @@ impl Unit {
     ) -> Result<Self, LoadError> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let exports = Exports::of(component)?;
-        let manifest = manifest(&linked, &exports, &context)?;
+        let (manifest, waits) = (manifest(&linked, &exports, &context)?, waits(&linked));
         Ok(Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             entry,
@@ -128,6 +131,7 @@ impl Unit {
             imports: linked.imports,
             health: Health::default(),
             finish_health: Health::default(),
+            waits,
             pre: linked.pre,
             exports,
             context,
@@ -201,12 +205,22 @@ impl Unit {
         }
     }
 
-    /// How its hooks are called at a stage.
+    /// It has imports that may wait.
     #[must_use]
-    pub fn at(&self, stage: usize) -> At {
+    pub fn may_wait(&self) -> bool {
+        self.waits == Imports::Waiting
+    }
+
+    /// How its hooks are called at a stage, where `outside` does what its imports wait for, and no call goes on after `until`.
+    #[must_use]
+    pub fn at(&self, stage: usize, outside: Option<&Rc<dyn Outside>>, until: impl FnOnce() -> Instant) -> At {
+        let fiber = self.may_wait() || self.entry.budget.cpu > DIRECT_CPU;
         At {
             stage,
-            fiber: self.entry.budget.cpu > DIRECT_CPU,
+            fiber: fiber.then(|| Fiber {
+                until: until(),
+                outside: outside.filter(|_| self.may_wait()).map(Rc::clone),
+            }),
         }
     }
 
@@ -219,7 +233,7 @@ impl Unit {
             Arc::clone(&self.context),
             CpuMeter::new(CONFIGURE_CPU, CONFIGURE_WALL),
         );
-        let mut instance = Instance::start(&self.pre, &self.exports, state)?;
+        let mut instance = Instance::start(&self.pre, &self.exports, state, self.waits)?;
         instance
             .configure(self.entry.config.json())?
             .map_err(Fault::refusal)?;
@@ -228,8 +242,16 @@ impl Unit {
     }
 }
 
+fn waits(linked: &Linked) -> Imports {
+    if linked.waits {
+        Imports::Waiting
+    } else {
+        Imports::Local
+    }
+}
+
 /// Calls `describe` in an instance of its own.
 fn manifest(linked: &Linked, exports: &Exports, context: &Arc<EntryContext>) -> Result<Manifest, LoadError> {
     let state = HostState::new(Arc::clone(context), CpuMeter::new(CONFIGURE_CPU, CONFIGURE_WALL));
-    Ok(Instance::start(&linked.pre, exports, state)?.describe()?)
+    Ok(Instance::start(&linked.pre, exports, state, waits(linked))?.describe()?)
 }

@@ -30,9 +30,11 @@ mod exchange;
 #[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
 pub mod export;
+pub mod flights;
 pub mod headers;
 pub mod hooks;
 mod host;
+pub mod http;
 pub mod log;
 pub mod metrics;
 pub mod number;

@@ -42,7 +42,7 @@ pub use exchange::FakeExchange;
 use schemars::JsonSchema;
 use serde_json::Value;
 
-use crate::host::fake::{self, world::World};
+use crate::host::fake::{self, http::Laid, world::World};
 use crate::{Plugin, log::Level};
 
 /// An exchange in a fake host of its own.
@@ -121,6 +121,23 @@ impl FakeHost {
     #[must_use]
     pub fn exchange(&self) -> FakeExchange {
         FakeExchange::new(self.clone())
+    }
+
+    /// Answers every request that the plugin sends to this very URI; the last one that was laid down for it counts. Others are
+    /// denied.
+    pub fn answers(&self, uri: &str, status: u16, body: impl Into<Vec<u8>>) {
+        self.world.borrow_mut().answers.push(Laid {
+            uri: uri.to_owned(),
+            status,
+            headers: Vec::new(),
+            body: body.into(),
+        });
+    }
+
+    /// Requests that the plugin sent, each as `METHOD URI`.
+    #[must_use]
+    pub fn sent(&self) -> Vec<String> {
+        self.world.borrow().sent.clone()
     }
 
     /// Moves the clocks on.

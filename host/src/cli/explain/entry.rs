@@ -60,7 +60,7 @@ impl Components {
             hooks,
             problem,
             grants: Grants {
-                attributes: entry.attributes.clone(),
+                attributes: entry.grants.attributes.clone(),
             },
             on_fault: match entry.budget.on_fault {
                 OnFault::Reject => "reject",

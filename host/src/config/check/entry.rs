@@ -11,7 +11,7 @@ use super::super::plugin_config::PluginConfig;
 use super::super::reader::{Named, Reader};
 use super::super::scope::{Node, Scope};
 use super::super::secret::{Text, quoted};
-use super::budget;
+use super::{budget, grants};
 
 /// All plugin entries found so far.
 pub(super) struct Entries<'a> {
@@ -23,12 +23,17 @@ pub(super) struct Entries<'a> {
 
 impl<'a> Entries<'a> {
     /// The entries of `[plugins.NAME]`, which have these `names`.
-    pub(super) fn read(plugins: Vec<Named<'a>>, names: Names<'a>, gateway: &Gateway) -> Self {
+    pub(super) fn read(
+        plugins: Vec<Named<'a>>,
+        names: Names<'a>,
+        gateway: &Gateway,
+        known: &grants::Known<'_, '_>,
+    ) -> Self {
         Self {
             names,
             list: plugins
                 .into_iter()
-                .map(|named| read_entry(named, gateway))
+                .map(|named| read_entry(named, gateway, known))
                 .collect(),
             made: HashSet::new(),
         }
@@ -127,7 +132,11 @@ impl Place {
     }
 }
 
-fn read_entry(Named { name, mut reader }: Named<'_>, gateway: &Gateway) -> PluginEntry {
+fn read_entry(
+    Named { name, mut reader }: Named<'_>,
+    gateway: &Gateway,
+    known: &grants::Known<'_, '_>,
+) -> PluginEntry {
     let scope = reader.scope();
     let wasm = reader.parsed("wasm", "the name or path of a component", |wasm| match wasm {
         "" => Err("an empty name names nothing"),
@@ -141,7 +150,7 @@ fn read_entry(Named { name, mut reader }: Named<'_>, gateway: &Gateway) -> Plugi
             Some((at, node)) => PluginConfig::read(scope, &at, node),
             None => PluginConfig::empty(scope, reader.at()),
         },
-        attributes: grants(reader.section("allow")),
+        grants: grants::read(reader.section("allow"), known),
         allow_fail_open: reader.flag("allow-fail-open").unwrap_or(false),
         budget: budget::read(&mut reader, &gateway.plugin_defaults),
         // Set when upstreams are read.
@@ -159,22 +168,6 @@ fn component(scope: &Scope<'_>, plugin_dir: &Path, wasm: &str) -> PathBuf {
     } else {
         plugin_dir.join(format!("{wasm}.wasm"))
     }
-}
-
-fn grants(mut allow: Reader<'_>) -> Vec<String> {
-    let scope = allow.scope();
-    let prefixes = allow.texts("attributes", "").unwrap_or_default();
-    let prefixes = prefixes
-        .iter()
-        .filter_map(|text| {
-            scope.parse(text, "a prefix of attributes", |prefix| match prefix {
-                "" => Err("an empty prefix would grant them all"),
-                prefix => Ok(prefix.to_owned()),
-            })
-        })
-        .collect();
-    allow.finish_as("grant");
-    prefixes
 }
 
 /// 64 hexadecimal digits.
@@ -242,7 +235,7 @@ mod tests {
         ));
         let entry = &config.plugins[0];
         assert_eq!(entry.sha256.unwrap()[..2], [0x0a, 0xf1]);
-        assert_eq!(entry.attributes, ["auth."]);
+        assert_eq!(entry.grants.attributes, ["auth."]);
         assert!(entry.allow_fail_open && !config.plugins[1].allow_fail_open);
         assert_eq!(entry.config.json(), r#"{"b":1}"#);
         assert_eq!(config.plugins[1].config.json(), "{}");
@@ -268,7 +261,7 @@ mod tests {
         assert_eq!(with_config.config.value(), &json!({ "b": 2 }));
         assert_eq!(with_config.budget, base.budget);
         assert_eq!(with_config.wasm, base.wasm);
-        assert_eq!(with_config.attributes, ["auth."]);
+        assert_eq!(with_config.grants.attributes, ["auth."]);
         assert_eq!(with_config.origin.to_string(), "conf/gateway.toml:7:44");
         assert_eq!(with_body.config.value(), &json!({ "a": 1 }));
         assert_eq!(with_body.budget.max_body, 1024);
@@ -285,7 +278,7 @@ mod tests {
           |
         4 | pipeline = [{ plugin = 'a', allow = { attributes = […] } }]
           |                             ^^^^^
-          = help: possible keys: body-overflow, config, cpu, max-body, max-calls, max-decoded-ratio, max-memory, on-fault, plugin, shared, timeout
+          = help: possible keys: body-overflow, config, cpu, max-body, max-calls, max-decoded-ratio, max-memory, max-outbound, on-fault, plugin, shared, timeout
         ");
     }
 
@@ -325,19 +318,19 @@ mod tests {
 
     #[test]
     fn an_unknown_grant_is_refused_with_the_known_ones() {
-        insta::assert_snapshot!(errors("[plugins.a]\nallow = { http = ['https://a'], attributes = [''] }\n"), @"
-        error: unknown grant `http` in `plugins.a.allow`
+        insta::assert_snapshot!(errors("[plugins.a]\nallow = { files = ['/a'], attributes = [''] }\n"), @"
+        error: unknown grant `files` in `plugins.a.allow`
          --> gateway.toml:2:11
           |
-        2 | allow = { http = […], attributes = [''] }
-          |           ^^^^
-          = help: possible grants: attributes
+        2 | allow = { files = […], attributes = [''] }
+          |           ^^^^^
+          = help: possible grants: attributes, flights, http, private-networks
 
         error: `` is not a prefix of attributes
-         --> gateway.toml:2:47
+         --> gateway.toml:2:41
           |
-        2 | allow = { http = ['https://a'], attributes = [''] }
-          |                                               ^^
+        2 | allow = { files = ['/a'], attributes = [''] }
+          |                                         ^^
           = help: an empty prefix would grant them all
         ");
     }

@@ -132,7 +132,7 @@ fn failed(x: &mut Exchange, target: &UpstreamView, failure: Failure) -> Box<Fail
 }
 
 /// Counts and logs a try that failed.
-pub(super) fn note(target: &UpstreamView, failure: &Failure) {
+pub(in crate::gateway) fn note(target: &UpstreamView, failure: &Failure) {
     if let Some(kind) = upstream_failure(failure.kind) {
         target.stats.failure(kind);
     }

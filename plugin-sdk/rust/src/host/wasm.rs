@@ -265,3 +265,65 @@ pub(crate) mod counters {
         Ok(host::acquire(key, limit)?)
     }
 }
+
+pub(crate) mod http {
+    //! `http-client`.
+
+    use super::{Problem, wit::http_client as host};
+    use crate::http::{Answer, Call};
+
+    impl From<Call> for host::Call {
+        fn from(call: Call) -> Self {
+            Self {
+                method: call.method,
+                uri: call.uri,
+                headers: call.headers,
+                body: call.body.into(),
+                timeout_ms: call.timeout_ms,
+                max_body: call.max_body,
+                options: Vec::new(),
+            }
+        }
+    }
+
+    impl From<host::Answer> for Answer {
+        fn from(answer: host::Answer) -> Self {
+            Self {
+                status: answer.status,
+                headers: answer.headers,
+                body: crate::Blob(answer.body),
+            }
+        }
+    }
+
+    pub(crate) fn send(call: Call) -> Result<Answer, Problem> {
+        Ok(host::send(call.into())?.into())
+    }
+
+    pub(crate) fn send_all(calls: Vec<Call>) -> Result<Vec<Result<Answer, Problem>>, Problem> {
+        let calls = calls.into_iter().map(Into::into).collect();
+        let answers = host::send_all(calls)?.into_iter();
+        Ok(answers
+            .map(|answer| answer.map(Into::into).map_err(Into::into))
+            .collect())
+    }
+}
+
+pub(crate) mod flights {
+    //! `flights`.
+
+    use super::{Problem, wit::flights as host};
+    use crate::flights::Role;
+
+    pub(crate) fn enter(key: &str, wait_ms: u32) -> Result<Role, Problem> {
+        Ok(match host::enter(key, wait_ms)? {
+            host::Role::Leader => Role::Leader,
+            host::Role::AfterLeader => Role::AfterLeader,
+            host::Role::TimedOut => Role::TimedOut,
+        })
+    }
+
+    pub(crate) fn leave(key: &str) -> Result<(), Problem> {
+        Ok(host::leave(key)?)
+    }
+}

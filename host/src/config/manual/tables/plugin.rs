@@ -56,6 +56,12 @@ pub(super) const BUDGET: &[Key] = &[
         text: "Memory of the entry's shared map.",
     },
     Key {
+        name: "max-outbound",
+        kind: Number(0, 10_000),
+        default: Value("32"),
+        text: "Requests that the plugin may send for one exchange, those that others sent for it included.",
+    },
+    Key {
         name: "max-calls",
         kind: Number(0, 4_294_967_295),
         default: Value("0"),
@@ -101,12 +107,34 @@ pub(super) const PLUGIN: &[Key] = &[
     },
 ];
 
-pub(super) const ALLOW: &[Key] = &[Key {
-    name: "attributes",
-    kind: Texts("auth."),
-    default: Value("[]"),
-    text: "Prefixes of reserved attributes that the plugin may write.",
-}];
+pub(super) const ALLOW: &[Key] = &[
+    Key {
+        name: "attributes",
+        kind: Texts("auth."),
+        default: Value("[]"),
+        text: "Prefixes of reserved attributes that the plugin may write.",
+    },
+    Key {
+        name: "http",
+        kind: Texts("https://login.example.com"),
+        default: Value("[]"),
+        text: "Where the plugin may send requests to (`http-client`): `SCHEME://HOST[:PORT]`, where the host may be `*.NAME`, every \
+               name below it; or `upstream://NAME`, an upstream with its balancing and breaker. A name that stands for an address \
+               of private use is refused, unless `private-networks` has it; an address that is written here is granted with it.",
+    },
+    Key {
+        name: "private-networks",
+        kind: Texts("10.0.0.0/8"),
+        default: Value("[]"),
+        text: "Networks of private use (loopback, link-local, RFC 1918 and the like) that names of `http` may stand for.",
+    },
+    Key {
+        name: "flights",
+        kind: Flag,
+        default: Value("false"),
+        text: "Whether the plugin may wait for another exchange that does the same work (`flights`).",
+    },
+];
 
 pub(super) const OVERRIDES: &[Key] = &[
     Key {

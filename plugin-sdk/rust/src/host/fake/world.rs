@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::counters::Counters;
+use super::http::Laid;
 use super::shared::Shared;
 use crate::{Problem, log::Level, metrics::Kind, testing::Line};
 
@@ -26,6 +27,10 @@ pub(crate) struct World {
     pub(crate) shared: Shared,
     /// `counters`.
     pub(crate) counters: Counters,
+    /// What requests are answered with.
+    pub(crate) answers: Vec<Laid>,
+    /// What was sent: method and URI.
+    pub(crate) sent: Vec<String>,
     seed: u64,
 }
 
@@ -38,6 +43,8 @@ impl Default for World {
             metrics: Metrics::default(),
             shared: Shared::default(),
             counters: Counters::default(),
+            answers: Vec::new(),
+            sent: Vec::new(),
             seed: 0,
         }
     }
