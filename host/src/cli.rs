@@ -6,6 +6,7 @@
 )]
 
 mod explain;
+mod test;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -52,6 +53,8 @@ enum Command {
         #[arg(value_name = "PLUGIN.wasm")]
         plugin: PathBuf,
     },
+    /// Play the cases of a file through a plugin in its sandbox, and compare what came of them
+    Test(test::Test),
     /// Show the route that a request would get and why, its pipeline and its upstream, without running anything
     Explain(explain::Explain),
     /// Print the JSON Schema of the configuration file, for editors
@@ -70,6 +73,7 @@ pub fn main() -> ExitCode {
         Command::Check { config } => check(&config),
         Command::Inspect { plugin } => inspect(&plugin),
         Command::Schema { markdown } => schema(markdown),
+        Command::Test(test) => return test.run(),
         Command::Explain(explain) => explain.run().map(|text| println!("{}", text.trim_end())),
     };
     match done {

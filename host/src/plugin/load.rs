@@ -112,6 +112,16 @@ impl Loader {
         }
     }
 
+    /// The component, compiled once for several entries.
+    ///
+    /// # Errors
+    /// When the bytes are none.
+    pub fn compile(&self, bytes: &[u8]) -> Result<Compiled, EngineError> {
+        self.engine()?
+            .compile(bytes, ContentHash::of(bytes))
+            .map(Compiled)
+    }
+
     /// Compiles, links, describes, checks the configuration against the plugin's schema, and configures
     /// one instance on trial. `known` may have the component compiled already.
     ///
@@ -188,6 +198,25 @@ impl Loader {
             max_body: budget.max_body,
             max_outbound: budget.max_outbound,
         }
+    }
+}
+
+/// A component that was compiled.
+pub struct Compiled(Component);
+
+impl std::fmt::Debug for Compiled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Compiled").finish_non_exhaustive()
+    }
+}
+
+impl Compiled {
+    /// [`Loader::load`] of the `bytes` that it was compiled of, by a loader with the same engine.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn load(&self, loader: &Loader, entry: &PluginEntry, bytes: &[u8]) -> Result<Arc<Unit>, LoadError> {
+        loader.load(entry, bytes, |_| Some(self.0.clone()))
     }
 }
 
