@@ -5,6 +5,7 @@
     reason = "this is the program's voice"
 )]
 
+mod bench;
 mod explain;
 mod test;
 
@@ -55,6 +56,8 @@ enum Command {
     },
     /// Play the cases of a file through a plugin in its sandbox, and compare what came of them
     Test(test::Test),
+    /// Measure what a plugin costs: each hook, the making of instances, and their memory
+    Bench(bench::Bench),
     /// Show the route that a request would get and why, its pipeline and its upstream, without running anything
     Explain(explain::Explain),
     /// Print the JSON Schema of the configuration file, for editors
@@ -73,6 +76,7 @@ pub fn main() -> ExitCode {
         Command::Check { config } => check(&config),
         Command::Inspect { plugin } => inspect(&plugin),
         Command::Schema { markdown } => schema(markdown),
+        Command::Bench(bench) => return bench.run(),
         Command::Test(test) => return test.run(),
         Command::Explain(explain) => explain.run().map(|text| println!("{}", text.trim_end())),
     };

@@ -22,6 +22,7 @@ pub use self::payload::Payload;
 pub use self::run::{Run, Stop};
 pub use self::stage::Stage;
 pub use self::witness::Told;
+pub(crate) use self::witness::Verdict;
 use crate::plugin::Hook;
 
 /// Stages that a pipeline may have: the run keeps one bit for each.

@@ -180,7 +180,8 @@ fn is_refusal(error: &LoadError) -> bool {
     matches!(error, LoadError::Config(_) | LoadError::Refused(_))
 }
 
-fn cue(step: &Step) -> Cue {
+/// What a step puts in.
+pub(super) fn cue(step: &Step) -> Cue {
     let response = step.response.as_ref().map(|told| {
         let head = ResponseHead {
             status: told.status,

@@ -204,6 +204,47 @@ impl Cases {
     }
 }
 
+/// An entry called `name` with the defaults of a configuration, and as its `config` all of a file: JSON if the file is called
+/// `.json`, else TOML.
+///
+/// # Errors
+/// Everything that is wrong with the file.
+pub fn entry(name: &str, config: Option<&Path>) -> Result<PluginEntry, Problems> {
+    let file = config.unwrap_or(Path::new("config"));
+    let broken = |message: String| {
+        Problems(vec![Diagnostic {
+            severity: Severity::Error,
+            origin: Origin::whole(file),
+            message,
+            help: None,
+            excerpt: None,
+        }])
+    };
+    let text = match config {
+        Some(path) => inputs::read_text(path, MAX_FILE).map_err(|error| broken(error.to_string()))?,
+        None => String::new(),
+    };
+    let json = file.extension().is_some_and(|extension| extension == "json");
+    let shared = Shared::new(&ProcessEnvironment);
+    let document = Document::parse(file, if json { "" } else { &text });
+    if let Some(error) = document.broken {
+        return Err(Problems(vec![error]));
+    }
+    let scope = Scope::new(file, Arc::clone(&document.source), 0, &shared);
+    let reader = Reader::root(&scope, &document.tables);
+    let mut entry = lone_entry(reader.absent(), name);
+    entry.config = if json {
+        let value = serde_json::from_str(&text).map_err(|error| broken(error.to_string()))?;
+        PluginConfig::of_json(&scope, value)
+    } else {
+        PluginConfig::whole(&scope, &document.tables)
+    };
+    if shared.findings.has_errors() {
+        return Err(Problems(shared.findings.into_list(&Origin::whole(file))));
+    }
+    Ok(entry)
+}
+
 fn read(mut root: Reader<'_>, name: &str) -> Cases {
     let scope = root.scope();
     let upstreams = root.texts("upstreams", "").unwrap_or_default();

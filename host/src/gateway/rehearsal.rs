@@ -2,6 +2,8 @@
 //! in, hooks run and failures are answered by the code that serves traffic; only the connections and the upstream are
 //! played. It refuses to know what is expected of a plugin.
 
+mod stopwatch;
+
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;

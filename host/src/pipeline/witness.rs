@@ -38,7 +38,7 @@ impl Run {
 }
 
 /// The answer of a hook.
-pub(super) trait Verdict {
+pub(crate) trait Verdict {
     /// What it is called in the contract.
     fn name(&self) -> &'static str;
 }
