@@ -5,7 +5,9 @@
     reason = "this is the program's voice"
 )]
 
+mod bench;
 mod explain;
+mod test;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,6 +16,7 @@ use std::sync::Arc;
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, LogFormat, manual};
+use crate::engine::Format;
 use crate::gateway::{Gateway, Options};
 use crate::plugin::{Loader, Registry, Summary};
 use crate::store::Stores;
@@ -51,6 +54,10 @@ enum Command {
         #[arg(value_name = "PLUGIN.wasm")]
         plugin: PathBuf,
     },
+    /// Play the cases of a file through a plugin in its sandbox, and compare what came of them
+    Test(test::Test),
+    /// Measure what a plugin costs: each hook, the making of instances, and their memory
+    Bench(bench::Bench),
     /// Show the route that a request would get and why, its pipeline and its upstream, without running anything
     Explain(explain::Explain),
     /// Print the JSON Schema of the configuration file, for editors
@@ -69,6 +76,8 @@ pub fn main() -> ExitCode {
         Command::Check { config } => check(&config),
         Command::Inspect { plugin } => inspect(&plugin),
         Command::Schema { markdown } => schema(markdown),
+        Command::Bench(bench) => return bench.run(),
+        Command::Test(test) => return test.run(),
         Command::Explain(explain) => explain.run().map(|text| println!("{}", text.trim_end())),
     };
     match done {
@@ -170,6 +179,7 @@ fn inspect(path: &Path) -> anyhow::Result<()> {
     let Summary {
         hash,
         size,
+        format,
         hooks,
         imports,
         manifest,
@@ -184,7 +194,11 @@ fn inspect(path: &Path) -> anyhow::Result<()> {
         }
     };
     println!("plugin   {} {}", manifest.name, manifest.version);
-    println!("file     {} ({size} bytes)", path.display());
+    let kind = match format {
+        Format::Component => "",
+        Format::CoreModule => ", a core module",
+    };
+    println!("file     {} ({size} bytes{kind})", path.display());
     println!("sha256   {hash}");
     println!("hooks    {}", list(&hooks));
     println!("imports  {}", list(&imports));

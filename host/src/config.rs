@@ -4,6 +4,7 @@
 //! a `diagnostic` with file, line, column, the source line and help. It refuses to start, open or watch anything, to
 //! know what a plugin's `config` means, and to show what came in through a reference.
 
+pub mod cases;
 mod check;
 mod diagnostic;
 mod document;

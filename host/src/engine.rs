@@ -2,6 +2,7 @@
 //! ticker, and the limits of one instance. It knows no WIT interface, no plugin entry and no HTTP.
 
 mod aot;
+mod encode;
 mod exports;
 mod limit;
 mod ticker;
@@ -15,6 +16,7 @@ use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationCon
 
 pub use self::aot::AotCache;
 pub(crate) use self::aot::write_whole;
+pub use self::encode::Format;
 pub use self::exports::exports;
 pub use self::limit::{CpuMeter, MemoryMeter, OverBudget};
 pub use self::ticker::TICK;
@@ -47,6 +49,9 @@ pub enum EngineError {
         /// Its size in bytes.
         size: u64,
     },
+    /// A core module with component types that make no component of it.
+    #[error("the core module makes no component: {0}")]
+    Encode(String),
     /// It parses, but does not compile.
     #[error("the component does not compile: {0}")]
     Compile(String),
@@ -125,41 +130,26 @@ impl Engine {
     }
 
     /// Makes a component of the bytes of a `.wasm` file, which have this hash: from the cache if it was compiled before, else by
-    /// compiling (20 ms for 15 KB, seconds for megabytes: never on the request path).
+    /// compiling (20 ms for 15 KB, seconds for megabytes: never on the request path). A core module with component types
+    /// inside is made a component first; its hash stays that of the file.
     ///
     /// # Errors
-    /// When the bytes are no valid component or too large.
+    /// When the bytes are no valid component, make none, or are too large.
     pub fn compile(&self, bytes: &[u8], hash: ContentHash) -> Result<Component, EngineError> {
         let size = bytes.len() as u64;
         if size > MAX_COMPONENT {
             return Err(EngineError::TooLarge { size });
         }
-        check_preamble(bytes)?;
+        Format::of(bytes)?;
         if let Some(component) = self.cache.load(&self.inner, hash) {
             return Ok(component);
         }
-        let component =
-            Component::from_binary(&self.inner, bytes).map_err(|e| EngineError::Compile(format!("{e:#}")))?;
+        let bytes = encode::component(bytes)?;
+        let component = Component::from_binary(&self.inner, &bytes)
+            .map_err(|e| EngineError::Compile(format!("{e:#}")))?;
         self.cache.store(&component, hash);
         Ok(component)
     }
-}
-
-/// The first eight bytes tell a component from a core module and from anything else
-/// (Component Model, `design/mvp/Binary.md`): a clear text for the commonest mistakes.
-fn check_preamble(bytes: &[u8]) -> Result<(), EngineError> {
-    let text = match bytes.get(..8) {
-        None => "the file is shorter than a WebAssembly header (half-written?)",
-        Some(head) if !head.starts_with(b"\0asm") => {
-            "the file does not begin with the WebAssembly magic number"
-        }
-        Some([.., 0x01, 0, 0, 0]) => {
-            "this is a core module, not a component; build for wasm32-wasip2 or run `wasm-tools component new`"
-        }
-        Some([.., 0x0d, 0, 1, 0]) => return Ok(()),
-        Some(_) => "unknown version of the WebAssembly binary format",
-    };
-    Err(EngineError::NotAComponent(text.to_owned()))
 }
 
 /// Starts wasmtime with the largest pool that this machine has the address space for: containers and

@@ -18,6 +18,7 @@ mod intake;
 mod keepers;
 mod reach;
 mod record;
+pub mod rehearsal;
 mod routers;
 mod routes;
 mod serve;

@@ -11,6 +11,7 @@ mod payload;
 mod router;
 mod run;
 mod stage;
+mod witness;
 
 use std::ops::Range;
 use std::rc::Rc;
@@ -20,6 +21,8 @@ pub use self::fail::{Failed, Retry, upstream_failure, upstream_problem};
 pub use self::payload::Payload;
 pub use self::run::{Run, Stop};
 pub use self::stage::Stage;
+pub use self::witness::Told;
+pub(crate) use self::witness::Verdict;
 use crate::plugin::Hook;
 
 /// Stages that a pipeline may have: the run keeps one bit for each.

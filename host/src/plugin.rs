@@ -15,7 +15,7 @@ mod watch;
 pub use self::health::{Admission, Health};
 pub use self::hook::{Fault, FaultKind, Hook};
 pub use self::instance::{At, Called, Instance};
-pub use self::load::{LoadError, Loader, Summary};
+pub use self::load::{Compiled, LoadError, Loader, Summary};
 pub use self::pool::{Lease, Pool, Unready};
 pub use self::registry::{Registry, Slot};
 pub use self::unit::Unit;

@@ -23,6 +23,7 @@ mod upstream_health;
 pub use access_log::{AccessBuffer, AccessFormat, AccessLog, AccessRecord};
 pub use exposition::CONTENT_TYPE;
 pub use plugin_stats::{FaultKind, Hook, PluginState, PluginStats};
+pub use process::resident_bytes;
 pub use registry::{BACKGROUND, Telemetry};
 pub use series::MetricKind;
 pub use stats::{

@@ -1,7 +1,9 @@
 //! The commands of the binary.
 
+mod bench;
 mod explain;
 mod schema;
+mod test;
 
 use std::fs;
 use std::process::Output;

@@ -2,6 +2,7 @@
 
 mod auth_key;
 mod compress;
+mod core_module;
 mod cors;
 mod document;
 mod error_pages;

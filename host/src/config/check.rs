@@ -98,6 +98,22 @@ pub(super) fn check<'a>(
     checked
 }
 
+/// One plugin entry by itself, with this name: that of a case file. Its component is given elsewhere.
+pub(super) fn lone_entry<'a>(mut reader: Reader<'a>, name: &'a str) -> PluginEntry {
+    for key in ["wasm", "sha256"] {
+        reader.refuse(
+            key,
+            "the component is named on the command line",
+            "remove the key",
+        );
+    }
+    let none = || names("upstream", "upstreams", &[]);
+    let plugins = names("plugin", "plugins", &[]);
+    let gateway = gateway::read(reader.absent(), &plugins);
+    let known = grants::Known { upstreams: &none() };
+    entry::read_entry(Named { name, reader }, &gateway, &known)
+}
+
 /// An included file, which has no settings of the process.
 fn only_parts(mut file: Reader<'_>) -> Reader<'_> {
     file.refuse(

@@ -97,6 +97,23 @@ impl PluginConfig {
         Self::new(scope, at, value, conversion.places)
     }
 
+    /// The `config` that a whole file is.
+    pub(super) fn whole(scope: &Scope<'_>, table: &DeTable<'_>) -> Self {
+        let mut conversion = Conversion {
+            scope,
+            places: BTreeMap::new(),
+            pointer: String::new(),
+            depth: 0,
+        };
+        let value = conversion.table(table);
+        Self::new(scope, &(0..0), value, conversion.places)
+    }
+
+    /// The `config` that a file of JSON is.
+    pub(super) fn of_json(scope: &Scope<'_>, value: Map<String, Value>) -> Self {
+        Self::new(scope, &(0..0), Value::Object(value), BTreeMap::new())
+    }
+
     fn new(scope: &Scope<'_>, at: &Span, value: Value, places: BTreeMap<String, Span>) -> Self {
         let json = value.to_string();
         Self(Arc::new(Inner {

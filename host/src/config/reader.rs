@@ -284,6 +284,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A table that is not there, for what has only defaults.
+    pub(super) fn absent(&self) -> Self {
+        Self::new(self.scope, None, self.at.clone(), String::new())
+    }
+
     /// All entries of the table that is under `key`, whatever their names, in the order of the file.
     pub(super) fn free_entries(&mut self, key: &'static str) -> Vec<(&'a str, Span, &'a Node<'a>)> {
         let mut entries: Vec<_> = self

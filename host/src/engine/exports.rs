@@ -4,23 +4,19 @@
 
 use wasmparser::{Parser, Payload};
 
-use super::EngineError;
+use super::{EngineError, encode};
 
-/// The names of the exports of a component, in its order.
+/// The names of the exports of a component, in its order; of a core module, those of the component that it makes.
 ///
 /// # Errors
-/// When the bytes are no component.
+/// When the bytes are no component and make none.
 pub fn exports(bytes: &[u8]) -> Result<Vec<String>, EngineError> {
     let not_one = |error: wasmparser::BinaryReaderError| EngineError::NotAComponent(error.to_string());
-    if !Parser::is_component(bytes) {
-        return Err(EngineError::NotAComponent(
-            "it does not begin like one".to_owned(),
-        ));
-    }
+    let bytes = encode::component(bytes)?;
     let mut names = Vec::new();
     // Modules and components inside have sections, and ends, of their own.
     let mut depth = 0_usize;
-    for payload in Parser::new(0).parse_all(bytes) {
+    for payload in Parser::new(0).parse_all(&bytes) {
         match payload.map_err(not_one)? {
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
             Payload::End(_) => depth = depth.saturating_sub(1),

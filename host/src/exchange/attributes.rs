@@ -57,7 +57,7 @@ impl Attributes {
     }
 
     /// Puts an old value back.
-    pub(super) fn restore(&mut self, key: &str, old: Option<String>) {
+    pub(crate) fn restore(&mut self, key: &str, old: Option<String>) {
         drop(self.swap(key, old));
     }
 

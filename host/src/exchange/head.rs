@@ -53,7 +53,7 @@ pub struct RequestHead {
 }
 
 /// Response head as the client will get it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ResponseHead {
     /// Status.
     pub status: StatusCode,

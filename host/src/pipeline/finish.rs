@@ -33,6 +33,11 @@ impl Run {
 
     /// Calls them, in order. A hook that fails is logged and counted; nobody waits for it.
     pub async fn finish(mut self, outcome: Outcome) {
+        self.call_finish(outcome).await;
+    }
+
+    /// The same for who wants to know what they came to.
+    pub async fn call_finish(&mut self, outcome: Outcome) {
         let pipeline = Rc::clone(&self.pipeline);
         let reached = self.reached();
         for &index in pipeline.finish.iter().filter(|&&index| index < reached) {

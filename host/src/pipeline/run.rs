@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::balancer::Asked;
 use super::fail::upstream_problem;
 use super::stage::Stage;
+use super::witness::{Told, Verdict};
 use super::{Payload, Pipeline};
 use crate::abi::{Answer, Reply, RequestAction, ResponseAction};
 use crate::config::OnFault;
@@ -54,6 +55,8 @@ pub struct Run {
     pub(super) absent: u128,
     /// Balancers that were asked, each once.
     pub(super) asked: Vec<Asked>,
+    /// What every call came to, if somebody wants to know.
+    pub(super) told: Option<Vec<Told>>,
 }
 
 impl Run {
@@ -73,6 +76,7 @@ impl Run {
             lost: 0,
             absent: 0,
             asked: Vec::new(),
+            told: None,
         }
     }
 
@@ -273,6 +277,7 @@ impl Run {
         call: F,
     ) -> Result<Option<T>, Box<Problem>>
     where
+        T: Verdict,
         F: AsyncFnOnce(&mut Instance, Box<Exchange>, At) -> Called<T>,
     {
         if self.is_absent(index) || self.is_out(index) && hook != Hook::OnFinish {
@@ -318,6 +323,7 @@ impl Run {
         call: F,
     ) -> Result<Option<T>, ErrorKind>
     where
+        T: Verdict,
         F: AsyncFnOnce(&mut Instance, Box<Exchange>, At) -> Called<T>,
     {
         let unit = pool.unit();
@@ -346,6 +352,9 @@ impl Run {
         drop(lease);
         if let Some(pause) = x.take_pause() {
             Box::pin(tokio::time::sleep(pause)).await;
+        }
+        if let Some(told) = &mut self.told {
+            told.push(Told::of(hook, &answer));
         }
         match answer {
             Ok(answer) => Ok(Some(answer)),

@@ -167,6 +167,12 @@ impl Instance {
         self.store.data_mut().cpu = meter;
     }
 
+    /// Bytes of its linear memory.
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        self.store.data().memory.used()
+    }
+
     /// It may serve another call.
     #[must_use]
     pub fn is_usable(&self) -> bool {

@@ -10,7 +10,7 @@ use super::Unit;
 use super::hook::{Fault, Hook};
 use crate::abi::{EntryContext, LinkError, Manifest, link};
 use crate::config::{Budget, Diagnostic, Grants, PluginEntry};
-use crate::engine::{ContentHash, Engine, EngineError};
+use crate::engine::{ContentHash, Engine, EngineError, Format};
 use crate::store::Stores;
 use crate::telemetry::Telemetry;
 
@@ -87,6 +87,17 @@ impl Loader {
         }
     }
 
+    /// A loader with the same engine, and stores and telemetry of its own.
+    ///
+    /// # Errors
+    /// When the engine does not start.
+    pub fn apart(&self) -> Result<Self, EngineError> {
+        Ok(Self {
+            engine: OnceLock::from(self.engine()?.clone()),
+            ..Self::new(None, 1, Arc::new(Stores::new()), Arc::new(Telemetry::new(1)))
+        })
+    }
+
     /// The engine, started if it is not running yet.
     ///
     /// # Errors
@@ -99,6 +110,16 @@ impl Loader {
                 Ok(self.engine.get_or_init(|| engine))
             }
         }
+    }
+
+    /// The component, compiled once for several entries.
+    ///
+    /// # Errors
+    /// When the bytes are none.
+    pub fn compile(&self, bytes: &[u8]) -> Result<Compiled, EngineError> {
+        self.engine()?
+            .compile(bytes, ContentHash::of(bytes))
+            .map(Compiled)
     }
 
     /// Compiles, links, describes, checks the configuration against the plugin's schema, and configures
@@ -154,10 +175,17 @@ impl Loader {
         Ok(Summary {
             hash,
             size: bytes.len(),
+            format: Format::of(bytes)?,
             hooks,
             imports: linked.imports,
             manifest,
         })
+    }
+
+    /// Counters of everything that its units do.
+    #[must_use]
+    pub fn telemetry(&self) -> &Arc<Telemetry> {
+        &self.telemetry
     }
 
     fn context(&self, name: &Arc<str>, grants: &Grants, budget: &Budget) -> EntryContext {
@@ -173,6 +201,25 @@ impl Loader {
     }
 }
 
+/// A component that was compiled.
+pub struct Compiled(Component);
+
+impl std::fmt::Debug for Compiled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Compiled").finish_non_exhaustive()
+    }
+}
+
+impl Compiled {
+    /// [`Loader::load`] of the `bytes` that it was compiled of, by a loader with the same engine.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn load(&self, loader: &Loader, entry: &PluginEntry, bytes: &[u8]) -> Result<Arc<Unit>, LoadError> {
+        loader.load(entry, bytes, |_| Some(self.0.clone()))
+    }
+}
+
 /// What `inspect` shows.
 #[derive(Debug)]
 pub struct Summary {
@@ -180,6 +227,8 @@ pub struct Summary {
     pub hash: ContentHash,
     /// Bytes of the file.
     pub size: usize,
+    /// A component, or a core module that makes one.
+    pub format: Format,
     /// Hooks that it exports.
     pub hooks: Vec<String>,
     /// Interfaces of the contract that it imports.

@@ -15,7 +15,7 @@ pub(super) fn cpu_seconds() -> f64 {
 }
 
 /// Resident memory in bytes.
-pub(super) fn resident_bytes() -> Option<u64> {
+pub fn resident_bytes() -> Option<u64> {
     parse_resident(&fs::read_to_string("/proc/self/status").ok()?)
 }
 

@@ -132,7 +132,8 @@ impl Place {
     }
 }
 
-fn read_entry(
+/// One entry: a table with these keys.
+pub(super) fn read_entry(
     Named { name, mut reader }: Named<'_>,
     gateway: &Gateway,
     known: &grants::Known<'_, '_>,
