@@ -11,7 +11,7 @@ use super::super::plugin_config::PluginConfig;
 use super::super::reader::{Named, Reader};
 use super::super::scope::{Node, Scope};
 use super::super::secret::{Text, quoted};
-use super::{budget, grants};
+use super::{budget, grants, tick};
 
 /// All plugin entries found so far.
 pub(super) struct Entries<'a> {
@@ -153,6 +153,7 @@ fn read_entry(
         grants: grants::read(reader.section("allow"), known),
         allow_fail_open: reader.flag("allow-fail-open").unwrap_or(false),
         budget: budget::read(&mut reader, &gateway.plugin_defaults),
+        tick: tick::read(&mut reader),
         // Set when upstreams are read.
         balances: None,
         origin: scope.origin(reader.at()),
@@ -278,7 +279,7 @@ mod tests {
           |
         4 | pipeline = [{ plugin = 'a', allow = { attributes = […] } }]
           |                             ^^^^^
-          = help: possible keys: body-overflow, config, cpu, max-body, max-calls, max-decoded-ratio, max-memory, on-fault, plugin, shared, timeout
+          = help: possible keys: body-overflow, config, cpu, max-body, max-calls, max-decoded-ratio, max-memory, max-outbound, on-fault, plugin, shared, timeout
         ");
     }
 
@@ -324,7 +325,7 @@ mod tests {
           |
         2 | allow = { http = […], attributes = [''] }
           |           ^^^^
-          = help: possible grants: attributes
+          = help: possible grants: attributes, flights, http, private-networks
 
         error: `` is not a prefix of attributes
          --> gateway.toml:2:47
