@@ -25,6 +25,7 @@ mod serve;
 mod service;
 mod sockets;
 mod tail;
+mod ticks;
 mod upgrade;
 mod upstreams;
 mod view;

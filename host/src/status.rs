@@ -1,6 +1,7 @@
 //! What `/status`, `/live` and `/ready` say: the state of the gateway and of each plugin entry, without a
 //! value of any configuration.
 
+mod tick;
 mod upstream;
 
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ use crate::plugin::Slot;
 use crate::telemetry::Telemetry;
 use crate::upstream::Shared;
 
+use self::tick::Tick;
 use self::upstream::Upstream;
 
 /// The newest attempt to load the configuration.
@@ -220,6 +222,9 @@ struct Plugin {
     #[serde(skip_serializing_if = "Option::is_none")]
     component: Option<Component>,
     faults: u64,
+    /// Its background work, where it has some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tick: Option<Tick>,
 }
 
 #[derive(Serialize)]
@@ -247,6 +252,7 @@ fn plugin(slot: &Slot, name: &str, now_ns: u64) -> Plugin {
         state,
         reason: slot.problem().map(ToString::to_string),
         faults: unit.map_or(0, |unit| unit.faults()),
+        tick: unit.and_then(|unit| Tick::of(unit)),
         component: unit.map(|unit| Component {
             name: unit.manifest.name.clone(),
             version: unit.manifest.version.clone(),

@@ -7,7 +7,7 @@ use portcullis_host::abi::{PACKAGE, VERSION};
 use wit_parser::{Interface, PackageId, Resolve, Type, TypeDefKind, World, WorldItem};
 
 /// Interfaces that a plugin may export and this version of the host calls.
-const HOOKS: [&str; 7] = [
+const HOOKS: [&str; 8] = [
     "on-request",
     "on-request-body",
     "on-response",
@@ -15,6 +15,7 @@ const HOOKS: [&str; 7] = [
     "on-error",
     "on-finish",
     "responder",
+    "on-tick",
 ];
 
 /// Interfaces that a plugin may import.

@@ -23,5 +23,6 @@ mod http2;
 mod plugins;
 mod recourse;
 mod reload;
+mod ticks;
 mod tls;
 mod waits;

@@ -21,7 +21,15 @@ use crate::wire::{self, Fault, Keep, Wire};
 const MAX_INTERIM: usize = 16;
 
 /// How the codes of the guests that only tests use begin.
-const GUESTS: [&str; 6] = ["trace-", "probe-", "rogue-", "guard-", "gate-", "misfit-"];
+const GUESTS: [&str; 7] = [
+    "metronome-",
+    "trace-",
+    "probe-",
+    "rogue-",
+    "guard-",
+    "gate-",
+    "misfit-",
+];
 
 /// An answer, read to its end.
 #[derive(Debug, Clone)]

@@ -203,5 +203,5 @@ impl HostState {
     }
 }
 fn outside() -> wasmtime::Error {
-    wasmtime::format_err!("`exchange` was called outside an exchange (in configure or describe)")
+    wasmtime::format_err!("`exchange` was called outside an exchange (in configure, describe or on-tick)")
 }

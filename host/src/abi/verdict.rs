@@ -139,6 +139,10 @@ pub struct Manifest {
     pub version: String,
     /// JSON Schema of its `config`; empty = anything.
     pub config_schema: String,
+    /// OpenAPI fragment (JSON); empty = none.
+    pub openapi: String,
+    /// Period of `on-tick` in ms; 0 = none.
+    pub tick_ms: u32,
     /// Open key-value pairs.
     pub labels: Vec<(String, String)>,
 }
@@ -149,6 +153,8 @@ impl From<exports::plugin::Manifest> for Manifest {
             name: m.name,
             version: m.version,
             config_schema: m.config_schema,
+            openapi: m.openapi,
+            tick_ms: m.tick_ms,
             labels: m.labels,
         }
     }

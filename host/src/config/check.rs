@@ -14,6 +14,7 @@ mod pipeline;
 mod reach;
 mod route;
 mod rule;
+mod tick;
 mod tls;
 mod unused;
 mod upgrade;

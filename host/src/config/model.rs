@@ -7,6 +7,7 @@ mod grants;
 mod http2;
 mod mirror;
 mod pipeline;
+mod tick;
 mod tls;
 mod upgrade;
 mod upstream;
@@ -29,6 +30,7 @@ pub use grants::{Grants, HostPattern, HttpGrant, HttpScheme};
 pub use http2::{Http2, Protocols, UpstreamProtocol};
 pub use mirror::Mirror;
 pub use pipeline::{Element, Step};
+pub use tick::TickRules;
 pub use tls::ListenerTls;
 pub use upgrade::Upgrades;
 pub use upstream::{
@@ -209,6 +211,8 @@ pub struct PluginEntry {
     pub allow_fail_open: bool,
     /// What it may use.
     pub budget: Budget,
+    /// When its background work runs, and what that may use.
+    pub tick: TickRules,
     /// That an upstream names it as its balancer, as the problem that it is if the component has no such hook.
     pub balances: Option<Box<Diagnostic>>,
     /// Where it is written.
@@ -226,6 +230,7 @@ impl PluginEntry {
             && self.config.hash() == other.config.hash()
             && self.grants == other.grants
             && self.allow_fail_open == other.allow_fail_open
+            && self.tick == other.tick
             && self.balances.is_some() == other.balances.is_some()
             && self.budget == other.budget
     }

@@ -17,6 +17,7 @@ use super::finders::Finders;
 use super::generation::Generation;
 use super::keepers::Keepers;
 use super::sockets::{Opened, Sockets};
+use super::ticks::{self, Ticks};
 use super::worker::{self, Adoption, Command};
 use super::{Options, StartError, Started, Stop};
 use crate::admin;
@@ -87,6 +88,7 @@ struct Control {
     generation: Arc<Generation>,
     keepers: Keepers,
     finders: Finders,
+    ticks: Ticks,
     /// Generations that workers may still use: the last to let go of one has to take it apart, and should not be a worker.
     retired: Vec<Arc<Generation>>,
     sockets: Sockets,
@@ -161,12 +163,14 @@ impl Control {
             .await
             .ok_or(StartError::Ended)?;
         candidate.generation.warn_of_routers();
+        ticks::warn(&candidate.generation);
         let mut control = Self {
             aside,
             files: Some(files),
             generation: Arc::clone(&candidate.generation),
             keepers: Keepers::default(),
             finders: Finders::default(),
+            ticks: Ticks::new(warmer, Arc::clone(&telemetry)),
             retired: Vec::new(),
             telemetry,
             stores,
@@ -327,6 +331,7 @@ impl Control {
         }
         warn(&candidate.generation.config);
         candidate.generation.warn_of_routers();
+        ticks::warn(&candidate.generation);
         let fixed = fixed(&before.config.gateway, &candidate.generation.config.gateway);
         if !fixed.is_empty() {
             tracing::warn!(
@@ -383,6 +388,9 @@ impl Control {
             }
         }
         self.keepers.follow(&generation.upstreams);
+        if let Err(error) = self.ticks.follow(&generation) {
+            tracing::error!(%error, "background work of plugins could not be started");
+        }
         let config = &generation.config;
         // Sets: with 10,000 routes a search for each would take seconds.
         let routes: HashSet<&str> = config.routes.iter().map(|r| &*r.name).chain([""]).collect();

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use self::origin::Origins;
-use super::view::View;
+use super::view::{UpstreamView, View};
 use crate::abi::{EntryContext, HttpAnswer, HttpCall, HttpError, Outside, Work, patience};
 use crate::config::{HttpGrant, HttpScheme};
 use crate::net::RequestBody;
@@ -28,6 +28,8 @@ use crate::upstream::{Aim, Cluster, Failure, FailureKind, RequestHead, Until};
 pub(super) struct Reach {
     /// The view that new requests are served by; its pools know this.
     view: RefCell<Weak<View>>,
+    /// Upstreams where no view is.
+    upstreams: RefCell<Vec<Rc<UpstreamView>>>,
     origins: Origins,
 }
 
@@ -35,6 +37,11 @@ impl Reach {
     /// Upstreams are those of this view from now on.
     pub(super) fn adopt(&self, view: &Rc<View>) {
         *self.view.borrow_mut() = Rc::downgrade(view);
+    }
+
+    /// Upstreams are these from now on, on a thread that has no view.
+    pub(super) fn adopt_upstreams(&self, upstreams: Vec<Rc<UpstreamView>>) {
+        *self.upstreams.borrow_mut() = upstreams;
     }
 
     /// Drops connections that nobody used for long. The worker calls it once a second.
@@ -81,9 +88,16 @@ impl Reach {
             return Err(denied(format_args!("upstream://{name}")));
         }
         let gone = || HttpError::Failed(format!("there is no upstream `{name}`"));
-        let view = self.view.borrow().upgrade().ok_or_else(gone)?;
-        let target = view.upstreams.iter().find(|upstream| &*upstream.name == name);
-        let target = target.ok_or_else(gone)?;
+        let view = self.view.borrow().upgrade();
+        let own = {
+            let upstreams = self.upstreams.borrow();
+            upstreams.iter().find(|upstream| &*upstream.name == name).cloned()
+        };
+        let of_view = view.as_ref().and_then(|view| {
+            let mut upstreams = view.upstreams.iter();
+            upstreams.find(|upstream| &*upstream.name == name)
+        });
+        let target = of_view.or(own.as_deref()).ok_or_else(gone)?;
         let authority = call.headers.get(http::header::HOST).cloned();
         let authority = authority.as_ref().and_then(|host| host.to_str().ok());
         target.stats.request();

@@ -46,6 +46,7 @@ struct Functions {
     on_finish: Option<TypedFunc<(exports::on_finish::Outcome,), ()>>,
     pick: Func<Choice, Option<u32>>,
     respond: Func<Given, exports::responder::Answer>,
+    tick: Option<TypedFunc<(), ()>>,
 }
 
 /// An instance. It serves one call at a time and may serve many exchanges one after the other.
@@ -274,6 +275,26 @@ impl Instance {
         self.leave(Hook::Balancer, result)
     }
 
+    /// Calls `on-tick`, outside any exchange.
+    pub(super) async fn tick(&mut self, at: At) -> Result<(), Fault> {
+        let Some(function) = self.functions.tick else {
+            return Err(not_exported(Hook::OnTick));
+        };
+        self.prepare(&at);
+        let result = self.run(function, &at, ()).await;
+        self.calls += 1;
+        let state = self.store.data_mut();
+        state.end_hook();
+        state.until = None;
+        match result {
+            Ok(()) => {
+                self.dead = false;
+                Ok(())
+            }
+            Err(error) => Err(self.fault(Hook::OnTick, &error)),
+        }
+    }
+
     /// A call whose argument is a body.
     async fn call_with<R>(
         &mut self,
@@ -347,6 +368,12 @@ impl Instance {
         state.exchange = Some(x);
         state.stage = at.stage;
         state.phase = phase;
+        self.prepare(at);
+    }
+
+    /// Makes the store ready for a call.
+    fn prepare(&mut self, at: &At) {
+        let state = self.store.data_mut();
         state.yields = at.fiber.is_some();
         state.until = at.fiber.as_ref().map(|fiber| patience(fiber.until));
         // A call on a fiber may be abandoned half-way; only `leave` makes the instance usable again.
@@ -462,5 +489,6 @@ fn functions(
         on_finish: optional!(on_finish),
         pick: optional!(pick),
         respond: optional!(respond),
+        tick: optional!(tick),
     })
 }

@@ -11,7 +11,7 @@ use wasmtime::component::{Component, ComponentExportIndex, InstancePre};
 
 use super::hook::{Fault, Hook};
 use super::instance::{At, Fiber, Imports, Instance};
-use super::{Health, LoadError};
+use super::{Health, LoadError, TickLog};
 use crate::abi::{EntryContext, HostState, LinkError, Linked, Manifest, Outside, PACKAGE, VERSION};
 use crate::config::{Budget, OnFault, PluginEntry};
 use crate::engine::{ContentHash, CpuMeter};
@@ -37,6 +37,7 @@ pub(super) struct Exports {
     pub(super) on_finish: Option<ComponentExportIndex>,
     pub(super) pick: Option<ComponentExportIndex>,
     pub(super) respond: Option<ComponentExportIndex>,
+    pub(super) tick: Option<ComponentExportIndex>,
 }
 
 impl Exports {
@@ -59,6 +60,7 @@ impl Exports {
             on_finish: handle("on-finish"),
             pick: find("balancer", "pick"),
             respond: handle("responder"),
+            tick: handle("on-tick"),
         })
     }
 
@@ -74,8 +76,9 @@ impl Exports {
             Hook::OnError => self.on_error.is_some(),
             Hook::OnFinish => self.on_finish.is_some(),
             Hook::Balancer => self.pick.is_some(),
+            Hook::OnTick => self.tick.is_some(),
             // Not called by this version.
-            Hook::BodyFilter | Hook::OnTick => false,
+            Hook::BodyFilter => false,
         }
     }
 }
@@ -96,6 +99,8 @@ pub struct Unit {
     pub health: Health,
     /// How faults of `on-finish` are counted: no exchange waits for it, and none that works heals it.
     pub finish_health: Health,
+    /// What is known of its background work, whose faults are counted by themselves.
+    pub ticks: TickLog,
     pre: InstancePre<HostState>,
     exports: Exports,
     waits: Imports,
@@ -131,6 +136,7 @@ impl Unit {
             imports: linked.imports,
             health: Health::default(),
             finish_health: Health::default(),
+            ticks: TickLog::default(),
             waits,
             pre: linked.pre,
             exports,
@@ -179,13 +185,20 @@ impl Unit {
     /// Faults since it was loaded.
     #[must_use]
     pub fn faults(&self) -> u64 {
-        self.health.faults() + self.finish_health.faults()
+        self.health.faults() + self.finish_health.faults() + self.ticks.faults()
     }
 
     /// It is let alone at this moment, for some of its hooks at least.
     #[must_use]
     pub fn is_closed(&self, now_ns: u64) -> bool {
         self.health.is_closed(now_ns) || self.finish_health.is_closed(now_ns)
+    }
+
+    /// How often its background work runs; none where it has none, or nobody says how often.
+    #[must_use]
+    pub fn tick_period(&self) -> Option<Duration> {
+        let period = self.entry.tick.period(self.manifest.tick_ms);
+        period.filter(|_| self.has(Hook::OnTick))
     }
 
     /// Its limits.

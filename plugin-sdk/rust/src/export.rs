@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::bindings::portcullis::gateway::{types as wit, upstreams};
 use crate::hooks::{
-    OnError, OnFinish, OnRequest, OnRequestBody, OnResponse, OnResponseBody, Pick, Respond, Route,
+    OnError, OnFinish, OnRequest, OnRequestBody, OnResponse, OnResponseBody, OnTick, Pick, Respond, Route,
 };
 use crate::verdict::Done;
 use crate::{
@@ -117,6 +117,13 @@ hook!(
     "portcullis:sdk/responder",
     "__export_responder",
     "package portcullis:sdk; world responder { export portcullis:gateway/responder@0.1.0-draft; }"
+);
+hook!(
+    on_tick,
+    "portcullis:sdk/on-tick",
+    "__export_on_tick",
+    "package portcullis:sdk; world on-tick { export portcullis:gateway/on-tick@0.1.0-draft; }",
+    {}
 );
 
 /// The one configured plugin of a component. The attribute macro implements it with a static in the plugin's crate.
@@ -301,6 +308,12 @@ impl<P: Instance + Respond> responder::exports::portcullis::gateway::responder::
             Answer::Reply(reply) => Wire::Reply(reply.into()),
             Answer::Refuse(refusal) => Wire::Refuse(refusal.into()),
         }
+    }
+}
+
+impl<P: Instance + OnTick> on_tick::exports::portcullis::gateway::on_tick::Guest for Exported<P> {
+    fn handle() {
+        let Done = run(|plugin: &mut P| plugin.on_tick()).into_verdict();
     }
 }
 

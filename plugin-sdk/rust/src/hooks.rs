@@ -15,6 +15,7 @@
 //! | `on_finish(&mut self, &Finished)` | after the last byte, off the request path | none |
 //! | `pick(&mut self, &Request, &Candidates)` | an endpoint is chosen, for upstreams with `balance = { plugin = "NAME" }` | [`Preference`] |
 //! | `respond(&mut self, &Request, Blob)` | in place of an upstream | [`Answer`] |
+//! | `on_tick(&mut self)` | again and again, outside any exchange, as `tick` in TOML or `tick_ms` says | none |
 
 use crate::verdict::Done;
 use crate::{
@@ -111,4 +112,14 @@ pub trait Respond: Plugin {
 
     /// Answers the request.
     fn respond(&mut self, request: &Request, body: Blob) -> Self::Output;
+}
+
+/// Background work: discovery, refreshing of keys, probes. One call after the other in one instance of the whole process, off
+/// the request path. What it finds goes to the other instances by `shared`; there is no exchange.
+pub trait OnTick: Plugin {
+    /// What the method returns: nothing, or a `Result` whose error is logged.
+    type Output: IntoVerdict<Done>;
+
+    /// Does a piece of the work. The next call comes when the period is over.
+    fn on_tick(&mut self) -> Self::Output;
 }

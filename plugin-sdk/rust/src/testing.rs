@@ -42,8 +42,10 @@ pub use exchange::FakeExchange;
 use schemars::JsonSchema;
 use serde_json::Value;
 
+use crate::hooks::OnTick;
 use crate::host::fake::{self, http::Laid, world::World};
-use crate::{Plugin, log::Level};
+use crate::verdict::Done;
+use crate::{IntoVerdict, Plugin, log::Level};
 
 /// An exchange in a fake host of its own.
 #[must_use]
@@ -138,6 +140,11 @@ impl FakeHost {
     #[must_use]
     pub fn sent(&self) -> Vec<String> {
         self.world.borrow().sent.clone()
+    }
+
+    /// Runs `on_tick`. There is no exchange, and asking for one panics, as the gateway's guest would trap.
+    pub fn tick<P: OnTick>(&self, plugin: &mut P) {
+        let Done = fake::enter(&self.world, None, || plugin.on_tick().into_verdict()).0;
     }
 
     /// Moves the clocks on.

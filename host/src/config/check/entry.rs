@@ -11,7 +11,7 @@ use super::super::plugin_config::PluginConfig;
 use super::super::reader::{Named, Reader};
 use super::super::scope::{Node, Scope};
 use super::super::secret::{Text, quoted};
-use super::{budget, grants};
+use super::{budget, grants, tick};
 
 /// All plugin entries found so far.
 pub(super) struct Entries<'a> {
@@ -154,6 +154,7 @@ pub(super) fn read_entry(
         grants: grants::read(reader.section("allow"), known),
         allow_fail_open: reader.flag("allow-fail-open").unwrap_or(false),
         budget: budget::read(&mut reader, &gateway.plugin_defaults),
+        tick: tick::read(&mut reader),
         // Set when upstreams are read.
         balances: None,
         origin: scope.origin(reader.at()),

@@ -1,6 +1,7 @@
 //! Warnings about what nothing uses: plugin entries, named lists, upstreams.
 //!
-//! It refuses to call unused what a plugin may use: an upstream that the `config` of an entry names.
+//! It refuses to call unused what a plugin may use: an upstream that the `config` of an entry names. Nor does it look at
+//! components, so an entry that works by itself (`on-tick`) is one whose TOML says so: by `tick`.
 
 use std::collections::HashSet;
 
@@ -16,11 +17,15 @@ use super::pipeline::PipelineNames;
 pub(super) fn warn(checked: &Checked, names: &PipelineNames<'_>, upstreams: &Names<'_>) {
     let used = Used::of(checked);
     for (index, name) in names.plugins.list().iter().enumerate() {
-        if !used.plugins.contains(&index) && !used.bases.contains(name.text) {
+        let ticks = checked
+            .plugins
+            .get(index)
+            .is_some_and(|entry| entry.tick.every.is_some());
+        if !ticks && !used.plugins.contains(&index) && !used.bases.contains(name.text) {
             tell(
                 name,
                 "plugin entry",
-                "name it in a `pipeline`, as an `upstream`, in `routers` or in the `balance` of an upstream",
+                "name it in a `pipeline`, as an `upstream`, in `routers` or in the `balance` of an upstream; or set `tick`, if it works by itself",
             );
         }
     }
@@ -158,7 +163,7 @@ mod tests {
           |
         5 | [plugins.b]
           |          ^
-          = help: name it in a `pipeline`, as an `upstream`, in `routers` or in the `balance` of an upstream
+          = help: name it in a `pipeline`, as an `upstream`, in `routers` or in the `balance` of an upstream; or set `tick`, if it works by itself
 
         warning: nothing uses upstream `u`
          --> conf/gateway.toml:6:12
@@ -193,6 +198,13 @@ mod tests {
                     [[routes]]\nname = 'r'\nmatch.path = '/r'\nupstream = { plugin = 'f', cpu = '1ms' }\n\
                     [[routes]]\nname = 's'\nupstream = { plugin = 'g' }\n";
         assert_eq!(warnings(text).0, []);
+    }
+
+    #[test]
+    fn an_entry_with_a_period_works_by_itself() {
+        assert_eq!(warnings("[plugins.a]\ntick = '10s'\n").0, []);
+        let budget = "[plugins.a]\ntick-cpu = '1s'\n";
+        assert_eq!(warnings(budget).0.len(), 1, "it says nothing of when");
     }
 
     #[test]

@@ -45,6 +45,7 @@ pub(crate) const HOOKS: &[Hook] = &[
     hook("on_finish", "OnFinish", "on_finish", &["&Finished"], true),
     hook("pick", "Pick", "balancer", &["&Request", "&Candidates"], false),
     hook("respond", "Respond", "responder", &["&Request", "Blob"], false),
+    hook("on_tick", "OnTick", "on_tick", &[], false),
 ];
 
 /// Methods of `Plugin` itself.

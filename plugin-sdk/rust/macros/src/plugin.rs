@@ -111,10 +111,11 @@ fn hook_impl(hook: &Hook, mut method: ImplItemFn, this: &syn::Type) -> Result<To
         } else {
             ""
         };
-        let parameters = hook.parameters.join(", ");
+        let parameters = hook.parameters.iter().map(|parameter| format!(", {parameter}"));
+        let parameters: String = parameters.collect();
         return Err(Error::new_spanned(
             &signature.inputs,
-            format!("{} takes (&mut self, {parameters}){state}", hook.method),
+            format!("{} takes (&mut self{parameters}){state}", hook.method),
         ));
     }
 

@@ -117,6 +117,24 @@ pub(super) const PLUGIN: &[Key] = &[
         default: Value("false"),
         text: "Lets `on-fault = \"skip\"` apply to a plugin that labels itself `security`.",
     },
+    Key {
+        name: "tick",
+        kind: Time("10ms", "24h"),
+        default: Words("the plugin's own period"),
+        text: "How often the background work of the plugin (`on-tick`) runs, from the beginning of one call to that of the next; see `docs/ticks.md`.",
+    },
+    Key {
+        name: "tick-cpu",
+        kind: Time("10us", "1m"),
+        default: Value("\"100ms\""),
+        text: "CPU time for each call of `on-tick`.",
+    },
+    Key {
+        name: "tick-timeout",
+        kind: Time("1ms", "1h"),
+        default: Value("\"10s\""),
+        text: "Wall time for each call of `on-tick`, waiting included.",
+    },
 ];
 
 pub(super) const ALLOW: &[Key] = &[

@@ -32,6 +32,8 @@ pub enum Hook {
     Balancer,
     /// `responder`.
     Responder,
+    /// `on-tick`.
+    OnTick,
 }
 
 /// A way to fail.

@@ -151,6 +151,13 @@ impl Plugin for Rogue {
         }
         Ok(Answer::Reply(Reply::text(200, "the rogue behaves")))
     }
+
+    fn on_tick(&mut self) -> Result<(), Refusal> {
+        if self.config.hook == Hook::OnTick {
+            self.fail()?;
+        }
+        Ok(())
+    }
 }
 
 impl Rogue {
