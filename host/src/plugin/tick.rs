@@ -217,7 +217,7 @@ impl Ticker {
         };
         let called = own.instance.tick(at).await;
         self.stats.call(Hook::OnTick, began.elapsed());
-        if own.instance.is_usable() && !own.instance.is_worn(self.unit.budget().max_calls) {
+        if own.instance.is_usable() && !own.instance.is_worn(self.unit.budget()) {
             self.instance = Some(own);
         }
         called
