@@ -8,6 +8,7 @@ mod instance;
 mod load;
 mod pool;
 mod registry;
+mod remote;
 mod unit;
 mod warm;
 mod watch;

@@ -7,6 +7,7 @@ mod grants;
 mod http2;
 mod mirror;
 mod pipeline;
+mod store;
 mod tls;
 mod upgrade;
 mod upstream;
@@ -29,6 +30,7 @@ pub use grants::{Grants, HostPattern, HttpGrant, HttpScheme};
 pub use http2::{Http2, Protocols, UpstreamProtocol};
 pub use mirror::Mirror;
 pub use pipeline::{Element, Step};
+pub use store::{Secret, Store, StoreAddress, StorePlace, StoreServers};
 pub use tls::ListenerTls;
 pub use upgrade::Upgrades;
 pub use upstream::{
