@@ -140,6 +140,11 @@ impl FakeHost {
         self.world.borrow().sent.clone()
     }
 
+    /// Lets the store that gateways share fail from now on, or work again.
+    pub fn store_fails(&self, problem: Option<crate::Problem>) {
+        self.world.borrow_mut().store_fails = problem;
+    }
+
     /// Moves the clocks on.
     pub fn advance(&self, time: Duration) {
         self.world.borrow_mut().elapsed += time;
