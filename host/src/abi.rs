@@ -4,6 +4,8 @@
 
 mod blob;
 mod clock;
+mod cluster_counters;
+mod cluster_map;
 mod counters;
 mod deny;
 mod exchange;
@@ -58,6 +60,16 @@ pub mod bindings {
             "portcullis:gateway/http-client.send-all": async | trappable,
             "portcullis:gateway/flights.enter": async | trappable,
             "portcullis:gateway/flights.leave": async | trappable,
+            "portcullis:gateway/cluster-counters.take": async | trappable,
+            "portcullis:gateway/cluster-counters.take-all": async | trappable,
+            "portcullis:gateway/cluster-counters.give-back": async | trappable,
+            "portcullis:gateway/cluster-counters.add": async | trappable,
+            "portcullis:gateway/cluster-map.get": async | trappable,
+            "portcullis:gateway/cluster-map.put": async | trappable,
+            "portcullis:gateway/cluster-map.put-absent": async | trappable,
+            "portcullis:gateway/cluster-map.get-blob": async | trappable,
+            "portcullis:gateway/cluster-map.put-blob": async | trappable,
+            "portcullis:gateway/cluster-map.remove": async | trappable,
             default: trappable,
         },
     });

@@ -44,6 +44,7 @@ pub use model::{
     Breaker, BreakerScope, Care, GrpcCheck, HealthCheck, HealthProbe, HttpCheck, Outlier, UpstreamLimits,
 };
 pub use model::{Grants, HostPattern, HttpGrant, HttpScheme, TickRules};
+pub use model::{Secret, Store, StoreAddress, StorePlace, StoreServers};
 pub use origin::Origin;
 pub use plugin_config::PluginConfig;
 pub use private::is_private;

@@ -8,6 +8,7 @@ mod instance;
 mod load;
 mod pool;
 mod registry;
+mod remote;
 mod tick;
 mod unit;
 mod warm;

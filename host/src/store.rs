@@ -1,4 +1,5 @@
-//! State that plugins share on this node: one set of stores per plugin entry of the configuration.
+//! State that plugins share: on this node, one set of stores per plugin entry of the configuration; and between gateways
+//! (`redis`).
 //!
 //! It knows entries by name only: no plugins, no grants, no generation. The stores belong to the name, so they outlive
 //! every reload that keeps the entry.
@@ -6,6 +7,7 @@
 pub mod counters;
 pub mod flights;
 pub mod limit;
+pub mod redis;
 pub mod shared;
 mod table;
 
@@ -15,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::clock;
 use crate::store::counters::Counters;
 use crate::store::flights::Flights;
+use crate::store::redis::Remotes;
 use crate::store::shared::SharedMap;
 
 /// Most limiters, and most plain counters, that one entry keeps.
@@ -47,6 +50,8 @@ impl EntryStore {
 #[derive(Debug, Default)]
 pub struct Stores {
     entries: Mutex<HashMap<String, Arc<EntryStore>>>,
+    /// Those that gateways share.
+    pub remotes: Remotes,
 }
 
 impl Stores {

@@ -18,6 +18,7 @@ mod render;
 mod series;
 mod spool;
 pub mod stats;
+mod store_stats;
 mod upstream_health;
 
 pub use access_log::{AccessBuffer, AccessFormat, AccessLog, AccessRecord};
@@ -29,4 +30,5 @@ pub use series::MetricKind;
 pub use stats::{
     End, Finished, Handshake, ListenerStats, RetryReason, RouteStats, UpstreamFailure, UpstreamStats,
 };
+pub use store_stats::{StoreFailure, StoreStats};
 pub use upstream_health::{BreakerSample, EndpointSample, UpstreamSample};

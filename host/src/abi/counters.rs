@@ -8,28 +8,33 @@ use super::{Fallible, HostState};
 use crate::clock::monotonic_ns;
 use crate::exchange::{Held, Release};
 use crate::store::EntryStore;
-use crate::store::limit::{Algorithm, Quota};
+use crate::store::limit::{self, Algorithm, Quota};
 
 /// Places that one exchange may hold.
 const MAX_HELD: usize = 16;
 
-fn quota(wit: &WitQuota) -> Result<Quota, Problem> {
+pub(super) fn quota(wit: &WitQuota) -> Result<Quota, Problem> {
     let algorithm = Algorithm::from_options(&wit.options);
     algorithm
         .and_then(|algorithm| Quota::new(wit.limit, wit.period_ms, wit.burst, algorithm))
         .map_err(|e| Problem::Invalid(e.to_string()))
 }
 
+/// A verdict as plugins read it.
+pub(super) fn told(verdict: &limit::Verdict) -> Verdict {
+    Verdict {
+        allowed: verdict.allowed,
+        remaining: verdict.remaining,
+        retry_after_ms: verdict.retry_after_ms,
+        reset_after_ms: verdict.reset_after_ms,
+    }
+}
+
 impl Host for HostState {
     fn take(&mut self, key: String, wanted: WitQuota, cost: u64) -> Fallible<Verdict> {
         Ok(quota(&wanted).map(|quota| {
             let verdict = self.entry.store.counters.take(monotonic_ns(), &key, &quota, cost);
-            Verdict {
-                allowed: verdict.allowed,
-                remaining: verdict.remaining,
-                retry_after_ms: verdict.retry_after_ms,
-                reset_after_ms: verdict.reset_after_ms,
-            }
+            told(&verdict)
         }))
     }
 

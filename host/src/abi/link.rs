@@ -144,6 +144,8 @@ fn add_waiting(linker: &mut Linker<HostState>, short: &str) -> wasmtime::Result<
     type Own = HasSelf<HostState>;
     match short {
         "http-client" => imports::http_client::add_to_linker::<_, Own>(linker, |s| s),
+        "cluster-counters" => imports::cluster_counters::add_to_linker::<_, Own>(linker, |s| s),
+        "cluster-map" => imports::cluster_map::add_to_linker::<_, Own>(linker, |s| s),
         "flights" => imports::flights::add_to_linker::<_, Own>(linker, |s| s),
         other => wasmtime::bail!("`{other}` cannot be granted"),
     }

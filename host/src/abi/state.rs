@@ -15,6 +15,7 @@ use crate::config::Grants;
 use crate::engine::{CpuMeter, MemoryMeter, OverBudget};
 use crate::exchange::{Exchange, FieldNames, Phase};
 use crate::store::EntryStore;
+use crate::store::redis::EntryRemote;
 use crate::telemetry::plugin_metrics::EntryMetrics;
 
 /// Handles of blobs that one hook may hold at once.
@@ -29,6 +30,8 @@ pub struct EntryContext {
     pub grants: Grants,
     /// `shared` and `counters`; they outlive reloads.
     pub store: Arc<EntryStore>,
+    /// What it has of the store that it is granted, which gateways share.
+    pub remote: Option<EntryRemote>,
     /// Metrics that the plugin defined.
     pub metrics: Arc<EntryMetrics>,
     /// Bytes of linear memory, and of blobs, that one instance may have.

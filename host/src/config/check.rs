@@ -14,6 +14,7 @@ mod pipeline;
 mod reach;
 mod route;
 mod rule;
+mod store;
 mod tick;
 mod tls;
 mod unused;
@@ -57,12 +58,14 @@ pub(super) fn check<'a>(
         upstreams: names("upstream", "upstreams", &upstreams),
         listeners: names("listener", "listeners", &listeners),
     };
+    let stores = store::Stores::read(named(&mut files, "store"));
     let entries = Entries::read(
         plugins,
         plugin_names,
         &gateway,
         &grants::Known {
             upstreams: &references.upstreams,
+            stores: &stores,
         },
     );
     let mut pipelines = Pipelines::read(&mut files, entries);
@@ -94,6 +97,7 @@ pub(super) fn check<'a>(
     // What is left out because it is wrong would seem unused.
     if !shared.findings.has_errors() {
         unused::warn(&checked, &names, &references.upstreams);
+        unused::warn_of_stores(&checked, &stores.names);
         reach::warn(&checked, &places);
     }
     checked

@@ -273,7 +273,7 @@ mod tests {
           |
         6 | [upstream]
           |  ^^^^^^^^
-          = help: did you mean `upstreams`? possible keys: listeners, pipelines, plugins, routes, upstreams
+          = help: did you mean `upstreams`? possible keys: listeners, pipelines, plugins, routes, store, upstreams
         ");
         let nested = [
             ("gateway.toml", "include = ['a.toml']\n"),

@@ -126,7 +126,7 @@ fn a_configuration_without_listeners_is_doubtful() {
 
 #[test]
 fn all_problems_are_reported_in_the_order_of_the_file() {
-    let text = "[upstreams.u]\nendpoints = 'x'\n[listeners.a]\naddress = 80\n[store.redis]\nurl = 'redis://secret'\n";
+    let text = "[upstreams.u]\nendpoints = 'x'\n[listeners.a]\naddress = 80\n[caches.redis]\nurl = 'redis://secret'\n";
     insta::assert_snapshot!(errors(text), @"
     error: `endpoints` must be a list, not a string
      --> gateway.toml:2:13
@@ -140,12 +140,12 @@ fn all_problems_are_reported_in_the_order_of_the_file() {
     4 | address = 80
       |           ^^
 
-    error: unknown key `store`
+    error: unknown key `caches`
      --> gateway.toml:5:2
       |
-    5 | [store.redis]
-      |  ^^^^^
-      = help: possible keys: gateway, include, listeners, pipelines, plugins, routes, upstreams
+    5 | [caches.redis]
+      |  ^^^^^^
+      = help: possible keys: gateway, include, listeners, pipelines, plugins, routes, store, upstreams
     ");
 }
 
@@ -157,7 +157,7 @@ fn an_unknown_table_is_refused() {
       |
     1 | [plugin.jwt]
       |  ^^^^^^
-      = help: did you mean `plugins`? possible keys: gateway, include, listeners, pipelines, plugins, routes, upstreams
+      = help: did you mean `plugins`? possible keys: gateway, include, listeners, pipelines, plugins, routes, store, upstreams
     ");
 }
 

@@ -400,6 +400,9 @@ impl Control {
         self.telemetry.retain_routes(|name| routes.contains(name));
         self.telemetry.retain_upstreams(|name| upstreams.contains(name));
         self.telemetry.retain_listeners(|name| listeners.contains(name));
+        let stores = config.plugins.iter().filter_map(|p| p.grants.store.as_ref());
+        let stores: HashSet<&str> = stores.map(|store| &*store.name).collect();
+        self.telemetry.retain_remote_stores(|name| stores.contains(name));
         self.telemetry.retain_plugins(|name| plugins.contains(name));
         self.stores.retain(|name| plugins.contains(name));
         self.sessions.retain(|name| listeners.contains(name));

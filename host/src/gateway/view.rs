@@ -205,6 +205,7 @@ impl ListenerView {
 
 fn pool(slot: &Slot, parts: &mut Parts<'_>) -> Option<Rc<Pool>> {
     let unit = slot.unit()?;
+    unit.connect();
     let kept = parts.before.and_then(|view| {
         view.pools
             .iter()

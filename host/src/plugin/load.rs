@@ -193,6 +193,11 @@ impl Loader {
             name: Arc::clone(name),
             grants: grants.clone(),
             store: self.stores.get_or_create(name, budget.shared),
+            remote: grants.store.as_deref().map(|store| {
+                let stats = || self.telemetry.remote_store(&store.name);
+                let remote = self.stores.remotes.get_or_create(store.into(), stats);
+                remote.of(name)
+            }),
             metrics: self.telemetry.plugin_metrics().entry(name),
             max_memory: budget.max_memory,
             max_body: budget.max_body,

@@ -218,6 +218,13 @@ impl Unit {
         }
     }
 
+    /// Has this thread connect to the store that the entry is granted, if it uses one.
+    pub fn connect(&self) {
+        if let Some(remote) = self.context.remote.as_ref().filter(|_| self.may_wait()) {
+            remote.connect();
+        }
+    }
+
     /// It has imports that may wait.
     #[must_use]
     pub fn may_wait(&self) -> bool {

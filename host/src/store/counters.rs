@@ -249,7 +249,7 @@ impl fmt::Debug for Counters {
 }
 
 /// The key as it is kept.
-fn short(key: &str) -> Cow<'_, str> {
+pub(super) fn short(key: &str) -> Cow<'_, str> {
     if key.len() <= MAX_KEY_BYTES {
         return Cow::Borrowed(key);
     }

@@ -103,6 +103,24 @@ impl Quota {
         self.capacity
     }
 
+    /// Cells per period.
+    #[must_use]
+    pub const fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// The period in microseconds.
+    #[must_use]
+    pub const fn period_us(&self) -> u64 {
+        self.period_ns / 1_000
+    }
+
+    /// How cells come back.
+    #[must_use]
+    pub const fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
     fn period(&self) -> u128 {
         u128::from(self.period_ns)
     }

@@ -381,7 +381,7 @@ mod tests {
             table.insert(Hashed::new(&hasher, key), (), NEVER, 0).unwrap();
         }
         let spare = Hashed::new(&hasher, "a");
-        assert_eq!(table.pop_oldest(Some(spare)).unwrap().0, "b".into());
+        assert_eq!(table.pop_oldest(Some(spare)).unwrap().0, Box::from("b"));
         assert!(table.pop_oldest(Some(spare)).is_none());
     }
 

@@ -69,6 +69,11 @@ catalogue! {
         "Times that the circuit breaker went to the state.";
     UPSTREAM_IN_USE = gauge "portcullis_upstream_in_use", "What is in use of the upstream's limits.";
     UPSTREAM_LIMITED = counter "portcullis_upstream_limited_total", "Tries refused because of a limit of the upstream.";
+    STORE_DURATION = histogram "portcullis_store_duration_seconds", "Time from a command to its answer.";
+    STORE_COMMANDS = counter "portcullis_store_commands_total", "Commands that were answered.";
+    STORE_FAILURES = counter "portcullis_store_failures_total", "Commands without an answer of use, by kind.";
+    STORE_CONNECTS = counter "portcullis_store_connects_total", "Connections opened to a store.";
+    STORE_CONNECTED = gauge "portcullis_store_connected", "Workers that are connected to a store.";
     LISTENER_OPENED = counter "portcullis_listener_connections_total", "Connections accepted.";
     LISTENER_OPEN = gauge "portcullis_listener_connections", "Connections open.";
     LISTENER_UPGRADED = counter "portcullis_listener_upgrades_total", "Connections that went over to another protocol.";

@@ -16,6 +16,7 @@ use crate::telemetry::plugin_metrics::PluginMetrics;
 use crate::telemetry::plugin_stats::{FaultKind, Hook, PluginState, PluginStats};
 use crate::telemetry::series::{Metric, MetricKind};
 use crate::telemetry::stats::{ListenerStats, RouteStats, UpstreamStats};
+use crate::telemetry::store_stats::StoreStats;
 use crate::telemetry::upstream_health::UpstreamSample;
 
 /// Worker number of threads that are no workers (reload, ticks, admin): they share one set of cells.
@@ -32,6 +33,7 @@ pub struct Telemetry {
     pub(super) plugins: Family<PluginStats>,
     pub(super) upstreams: Family<UpstreamStats>,
     pub(super) listeners: Family<ListenerStats>,
+    pub(super) remote_stores: Family<StoreStats>,
     pub(super) plugin_states: Mutex<BTreeMap<String, PluginState>>,
     pub(super) plugin_metrics: PluginMetrics,
     pub(super) errors: Metric,
@@ -121,6 +123,7 @@ impl Telemetry {
             plugins: Family::new(workers),
             upstreams: Family::new(workers),
             listeners: Family::new(workers),
+            remote_stores: Family::new(0),
             plugin_states: Mutex::default(),
             plugin_metrics: PluginMetrics::default(),
             errors: Metric::new(MetricKind::Counter, errors.name, errors.help, &labels),
@@ -156,6 +159,17 @@ impl Telemetry {
     #[must_use]
     pub fn listener(&self, worker: usize, name: &str) -> Arc<ListenerStats> {
         self.listeners.cells(worker, name)
+    }
+
+    /// The numbers of a store that gateways share; all threads have the same.
+    #[must_use]
+    pub fn remote_store(&self, name: &str) -> Arc<StoreStats> {
+        self.remote_stores.cells(BACKGROUND, name)
+    }
+
+    /// Retires the stores that `keep` refuses, after a reload.
+    pub fn retain_remote_stores(&self, keep: impl FnMut(&str) -> bool) {
+        self.remote_stores.retain(keep);
     }
 
     /// Metrics that plugins define.

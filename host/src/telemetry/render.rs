@@ -12,6 +12,7 @@ use crate::telemetry::plugin_stats::{FaultKind, Hook, PluginState, PluginSum};
 use crate::telemetry::process;
 use crate::telemetry::registry::Telemetry;
 use crate::telemetry::stats::{Handshake, ListenerSum, RetryReason, RouteSum, UpstreamFailure, UpstreamSum};
+use crate::telemetry::store_stats::{StoreFailure, StoreSum};
 use crate::telemetry::upstream_health::{self, UpstreamSample};
 
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -27,6 +28,7 @@ impl Telemetry {
         self.write_plugins(doc);
         self.write_upstreams(doc);
         upstream_health::write(doc, upstreams);
+        self.write_stores(doc);
         self.write_listeners(doc);
         self.write_process(doc);
         self.plugin_metrics.render(doc);
@@ -172,6 +174,24 @@ impl Telemetry {
                 doc.count(names::UPSTREAM_FAILURES.name, &labels, count);
             }
         }
+    }
+
+    fn write_stores(&self, doc: &mut Exposition) {
+        let stores = self.remote_stores.sums(StoreSum::add);
+        begin(doc, names::STORE_DURATION);
+        for (store, sum) in stores.iter().filter(|(_, sum)| sum.answered > 0) {
+            doc.histogram(names::STORE_DURATION.name, &[("store", store)], &sum.duration);
+        }
+        each(doc, names::STORE_COMMANDS, "store", &stores, |sum| sum.answered);
+        begin(doc, names::STORE_FAILURES);
+        for (store, sum) in &stores {
+            for (kind, count) in StoreFailure::ALL.into_iter().zip(sum.failures) {
+                let labels = [("store", &**store), ("kind", kind.name())];
+                doc.count(names::STORE_FAILURES.name, &labels, count);
+            }
+        }
+        each(doc, names::STORE_CONNECTS, "store", &stores, |sum| sum.connects);
+        each(doc, names::STORE_CONNECTED, "store", &stores, |sum| sum.connected);
     }
 
     fn write_listeners(&self, doc: &mut Exposition) {

@@ -161,7 +161,7 @@ pub(super) mod tests {
     fn names_and_validity_are_read() {
         let (certificate, key) = pem_for(&["A.example", "*.b.example", "10.0.0.1"], [2020, 2025]);
         let identity = Identity::from_pem(&certificate, &key).unwrap();
-        assert_eq!(identity.names(), ["a.example".into(), "*.b.example".into()]);
+        assert_eq!(identity.names(), ["a.example", "*.b.example"].map(Box::from));
         assert_eq!(identity.expires(), Some(1_735_689_600));
         assert_eq!(identity.doubt(1_735_689_600), None);
         assert_eq!(identity.doubt(1_735_689_601), Some("has expired"));

@@ -7,6 +7,10 @@ pub(crate) mod fake;
 mod wasm;
 
 #[cfg(not(target_arch = "wasm32"))]
-pub(crate) use fake::{Blob, clock, counters, exchange, flights, http, log, metrics, random, shared};
+pub(crate) use fake::{
+    Blob, clock, cluster_counters, counters, exchange, flights, http, log, metrics, random, shared,
+};
 #[cfg(target_arch = "wasm32")]
-pub(crate) use wasm::{Blob, clock, counters, exchange, flights, http, log, metrics, random, shared};
+pub(crate) use wasm::{
+    Blob, clock, cluster_counters, counters, exchange, flights, http, log, metrics, random, shared,
+};

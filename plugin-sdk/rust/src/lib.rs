@@ -23,6 +23,7 @@ mod bindings {
 }
 mod blob;
 pub mod clock;
+pub mod cluster_counters;
 pub mod counters;
 mod edits;
 mod endpoint;

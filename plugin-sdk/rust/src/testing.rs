@@ -147,6 +147,11 @@ impl FakeHost {
         let Done = fake::enter(&self.world, None, || plugin.on_tick().into_verdict()).0;
     }
 
+    /// Lets the store that gateways share fail from now on, or work again.
+    pub fn store_fails(&self, problem: Option<crate::Problem>) {
+        self.world.borrow_mut().store_fails = problem;
+    }
+
     /// Moves the clocks on.
     pub fn advance(&self, time: Duration) {
         self.world.borrow_mut().elapsed += time;

@@ -11,9 +11,10 @@
 use std::time::Duration;
 
 use portcullis::Problem;
-use portcullis::counters::{self, NEVER, Quota};
+use portcullis::counters::{NEVER, Quota, Verdict};
 
 use crate::rule::{Allowed, Finding, Left, Refused};
+use crate::source::Purse;
 use crate::time::{is_within, millis};
 
 /// Longest wait that can be configured; the exchange's deadline is what holds in practice.
@@ -56,9 +57,20 @@ impl Ahead {
         Ok(ahead)
     }
 
-    /// Takes `cost` cells, some of which may be there only after a wait.
-    pub(crate) fn take(&self, key: &str, cost: u64) -> Result<Finding, Problem> {
-        let verdict = counters::take(key, &self.quota, cost)?;
+    /// What to take from.
+    pub(crate) fn quota(&self) -> &Quota {
+        &self.quota
+    }
+
+    /// What the verdict on `cost` cells means, some of which may be there only after a wait. Gives them back to `purse` when
+    /// that is too long.
+    pub(crate) fn judge(
+        &self,
+        verdict: Verdict,
+        key: &str,
+        cost: u64,
+        purse: Purse,
+    ) -> Result<Finding, Problem> {
         let remaining = verdict.remaining.saturating_sub(self.extra);
         let left = Left {
             remaining,
@@ -84,7 +96,7 @@ impl Ahead {
                 wait,
             }));
         }
-        self.give_back(key, cost)?;
+        purse.give_back(key, &self.quota, cost)?;
         let before = Left {
             remaining: verdict.remaining.saturating_add(cost).saturating_sub(self.extra),
             reset: left
@@ -95,11 +107,6 @@ impl Ahead {
             left: Some(before),
             retry: Some(wait),
         }))
-    }
-
-    /// Gives back what was taken in vain.
-    pub(crate) fn give_back(&self, key: &str, cost: u64) -> Result<(), Problem> {
-        counters::give_back(key, &self.quota, cost)
     }
 
     /// How long `cells` take to drain, rounded down.

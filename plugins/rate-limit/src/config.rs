@@ -74,6 +74,10 @@ keys_of_a_limit! {
     delay: Delay,
     /// Whether the limit only counts and never refuses.
     shadow: bool,
+    /// Where cells are counted; `node` when left out. Not with `concurrency`.
+    scope: Scope,
+    /// What happens to requests while the store of `scope = "cluster"` fails; `local` when left out.
+    when_store_fails: WhenStoreFails,
 }
 
 /// How cells come back.
@@ -89,6 +93,30 @@ pub enum Algorithm {
     SlidingWindow,
     /// `limit` requests at the same time.
     Concurrency,
+}
+
+/// Where cells are counted.
+#[portcullis::config]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// In this gateway.
+    #[default]
+    Node,
+    /// In the store that the entry is granted, for all gateways together.
+    Cluster,
+}
+
+/// What happens to requests while the store fails.
+#[portcullis::config]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenStoreFails {
+    /// This gateway counts them for itself.
+    #[default]
+    Local,
+    /// They pass, uncounted.
+    Allow,
+    /// They are refused: 503 `rate-limit-unavailable`.
+    Deny,
 }
 
 /// What happens to a request that lacks a part of the key.

@@ -10,12 +10,13 @@ mod key;
 mod limits;
 mod number;
 mod rule;
+mod source;
 mod tally;
 mod time;
 
 use portcullis::prelude::*;
 
-pub use config::{Absent, Algorithm, Announce, Config, Delay, Limit};
+pub use config::{Absent, Algorithm, Announce, Config, Delay, Limit, Scope, WhenStoreFails};
 use fields::Fields;
 use limits::{Decision, Limits, Told};
 use rule::{Refused, Rule};
@@ -78,6 +79,14 @@ impl Plugin for RateLimit {
             }
             Decision::Pass(_) => Ok(Action::Next),
             Decision::Refuse(place, refused) => Err(self.refuse(place, refused, request)),
+            Decision::Unavailable(place) => {
+                self.note(place, request);
+                Err(Refusal::new(
+                    503,
+                    "rate-limit-unavailable",
+                    "the limits cannot be asked at the moment",
+                ))
+            }
             Decision::Keyless(place) => {
                 self.note(place, request);
                 Err(Refusal::new(

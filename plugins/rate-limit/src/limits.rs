@@ -12,7 +12,8 @@ use crate::tally::{Outcome, Tally};
 /// Attribute with the names of the limits that would have refused if they were no shadows.
 const SHADOWED: &str = "limit.shadow";
 
-/// The limits, those of requests at the same time last: their places cannot be given back before the exchange ends.
+/// The limits: those of this gateway, which cost no round trip, those of the store, and those of requests at the same time,
+/// whose places cannot be given back before the exchange ends.
 #[derive(Debug)]
 pub(crate) struct Limits {
     slots: Vec<Slot>,
@@ -37,6 +38,8 @@ pub(crate) enum Decision {
     Refuse(usize, Refused),
     /// It lacks a part of the key of the limit at this place.
     Keyless(usize),
+    /// The limit at this place cannot be asked, and nothing passes without it.
+    Unavailable(usize),
 }
 
 /// Whether a limit that clients may know of is for a request.
@@ -52,7 +55,7 @@ impl Limits {
     /// # Errors
     /// When their metric cannot be defined.
     pub(crate) fn new(mut rules: Vec<Rule>) -> Result<Self, Problem> {
-        rules.sort_by_key(Rule::is_of_places);
+        rules.sort_by_key(|rule| (rule.is_of_places(), rule.is_of_cluster()));
         let slots = rules.into_iter().map(|rule| {
             Ok(Slot {
                 tally: Tally::new(&rule.name)?,
@@ -120,8 +123,9 @@ impl Limits {
             match (rule.ask(request)?, rule.shadow) {
                 (Finding::Beside, _) => {}
                 (Finding::Keyless, false) => return Ok(Decision::Keyless(at)),
+                (Finding::Unavailable, false) => return Ok(Decision::Unavailable(at)),
                 (Finding::Refused(refused), false) => return Ok(Decision::Refuse(at, refused)),
-                (Finding::Keyless | Finding::Refused(_), true) => {
+                (Finding::Keyless | Finding::Refused(_) | Finding::Unavailable, true) => {
                     tally.count(Outcome::Shadowed);
                     if !shadows.is_empty() {
                         shadows.push(',');

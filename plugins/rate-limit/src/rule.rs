@@ -10,6 +10,7 @@ use crate::ahead::Ahead;
 use crate::config::{Absent, Algorithm, Limit};
 use crate::cost::Cost;
 use crate::key::{Key, Presence};
+use crate::source::{Purse, Source, Taken};
 use crate::time::is_within;
 
 /// Longest name, in bytes.
@@ -32,11 +33,13 @@ pub(crate) struct Rule {
     key: Key,
     cost: Cost,
     means: Means,
+    source: Source,
     /// The key of the request at hand: the limit's own beginning, then the request's part.
     text: String,
     own: usize,
     /// Cells that the request at hand took.
     taken: u64,
+    purse: Purse,
 }
 
 /// What a limit allows, as it is told to clients.
@@ -71,6 +74,8 @@ pub(crate) enum Finding {
     Refused(Refused),
     /// It lacks a part of the key.
     Keyless,
+    /// Nobody knows, and then it may not.
+    Unavailable,
 }
 
 /// What is left after a request that may pass.
@@ -111,6 +116,13 @@ impl Rule {
             Allowance::Cells { capacity, .. } => capacity,
             Allowance::Places(_) => 1,
         };
+        let source = Source::of(&limit)?;
+        if matches!(means, Means::Places(_)) && source != Source::Node {
+            return Err(
+                "`scope` is not for the algorithm `concurrency`: each gateway has places of its own"
+                    .to_owned(),
+            );
+        }
         let cost = Cost::new(&limit, capacity)?;
         let parts = limit
             .key
@@ -133,14 +145,21 @@ impl Rule {
             key,
             cost,
             means,
+            source,
             text,
             taken: 0,
+            purse: Purse::Node,
         })
     }
 
     /// It limits requests at the same time, whose places only the end of the exchange gives back.
     pub(crate) fn is_of_places(&self) -> bool {
         matches!(self.means, Means::Places(_))
+    }
+
+    /// It counts for all gateways together.
+    pub(crate) fn is_of_cluster(&self) -> bool {
+        self.source != Source::Node
     }
 
     /// Forgets the request before.
@@ -168,7 +187,12 @@ impl Rule {
         }
         let finding = match &self.means {
             Means::Now(quota) => {
-                let verdict = counters::take(&self.text, quota, cost)?;
+                let (verdict, purse) = match self.source.take(&self.text, quota, cost)? {
+                    Taken::Told(verdict, purse) => (verdict, purse),
+                    Taken::Uncounted => return Ok(Finding::Allowed(Allowed::default())),
+                    Taken::Unavailable => return Ok(Finding::Unavailable),
+                };
+                self.purse = purse;
                 let left = Some(Left {
                     remaining: verdict.remaining,
                     reset: verdict.reset_after,
@@ -183,7 +207,14 @@ impl Rule {
                     Finding::Refused(Refused { left, retry })
                 }
             }
-            Means::Ahead(ahead) => ahead.take(&self.text, cost)?,
+            Means::Ahead(ahead) => match self.source.take(&self.text, ahead.quota(), cost)? {
+                Taken::Told(verdict, purse) => {
+                    self.purse = purse;
+                    ahead.judge(verdict, &self.text, cost, purse)?
+                }
+                Taken::Uncounted => return Ok(Finding::Allowed(Allowed::default())),
+                Taken::Unavailable => return Ok(Finding::Unavailable),
+            },
             Means::Places(places) if counters::acquire(&self.text, *places)? => {
                 return Ok(Finding::Allowed(Allowed::default()));
             }
@@ -202,8 +233,8 @@ impl Rule {
     pub(crate) fn give_back(&mut self) -> Result<(), Problem> {
         let taken = std::mem::take(&mut self.taken);
         match &self.means {
-            Means::Now(quota) if taken > 0 => counters::give_back(&self.text, quota, taken),
-            Means::Ahead(ahead) if taken > 0 => ahead.give_back(&self.text, taken),
+            Means::Now(quota) if taken > 0 => self.purse.give_back(&self.text, quota, taken),
+            Means::Ahead(ahead) if taken > 0 => self.purse.give_back(&self.text, ahead.quota(), taken),
             _ => Ok(()),
         }
     }

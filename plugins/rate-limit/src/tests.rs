@@ -1,6 +1,7 @@
 //! What the plugin does to requests, natively, on a clock that stands until a test moves it.
 
 mod algorithms;
+mod cluster;
 mod configuration;
 mod delay;
 mod fields;

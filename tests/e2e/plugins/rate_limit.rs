@@ -112,10 +112,10 @@ async fn the_example_of_its_readme_does_what_it_says() {
 
 #[tokio::test]
 async fn every_refusal_of_its_readme_is_tested_here() {
-    for code in ["rate-limited", "rate-limit-key-missing"] {
+    for code in ["rate-limited", "rate-limit-key-missing", "rate-limit-unavailable"] {
         assert!(README.contains(&format!("| `{code}` |")), "{code}");
     }
-    assert_eq!(README.matches(" | 4").count() + README.matches(" | 5").count(), 2);
+    assert_eq!(README.matches(" | 4").count() + README.matches(" | 5").count(), 3);
 }
 
 #[tokio::test]

@@ -326,7 +326,7 @@ mod tests {
           |
         2 | allow = { files = […], attributes = [''] }
           |           ^^^^^
-          = help: possible grants: attributes, flights, http, private-networks
+          = help: possible grants: attributes, flights, http, private-networks, store
 
         error: `` is not a prefix of attributes
          --> gateway.toml:2:41

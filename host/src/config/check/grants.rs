@@ -9,11 +9,12 @@ use super::super::names::Names;
 use super::super::reader::Reader;
 use super::super::scope::Scope;
 use super::super::secret::Text;
-use super::network;
+use super::{network, store};
 
 /// The names that grants refer to.
 pub(super) struct Known<'k, 'a> {
     pub(super) upstreams: &'k Names<'a>,
+    pub(super) stores: &'k store::Stores<'a>,
 }
 
 /// The grants of an entry.
@@ -37,6 +38,9 @@ pub(super) fn read(mut allow: Reader<'_>, known: &Known<'_, '_>) -> Grants {
             .filter_map(|text| target(scope, text, known))
             .collect(),
         private_networks: network::networks(&mut allow, "private-networks", ""),
+        store: allow
+            .text("store")
+            .and_then(|name| known.stores.find(scope, &name)),
         flights: allow.flag("flights").unwrap_or(false),
     };
     allow.finish_as("grant");
@@ -166,7 +170,7 @@ mod tests {
           |
         3 | sockets = …
           | ^^^^^^^
-          = help: possible grants: attributes, flights, http, private-networks
+          = help: possible grants: attributes, flights, http, private-networks, store
         "#);
     }
 }

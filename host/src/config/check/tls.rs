@@ -233,6 +233,12 @@ fn is_pem(scope: &Scope<'_>, text: &Text) -> bool {
 }
 
 /// Authorities; what is wrong is reported.
+/// Reports authorities in PEM that cannot be used.
+pub(super) fn check_trust(scope: &Scope<'_>, text: &Text) {
+    // What is wrong has been reported.
+    let _reported = trust(scope, text);
+}
+
 fn trust(scope: &Scope<'_>, text: &Text) -> Result<Trust, ()> {
     if !is_pem(scope, text) {
         return Err(());

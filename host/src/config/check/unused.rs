@@ -49,6 +49,22 @@ pub(super) fn warn(checked: &Checked, names: &PipelineNames<'_>, upstreams: &Nam
     }
 }
 
+/// Warns of stores that no entry is granted.
+pub(super) fn warn_of_stores(checked: &Checked, stores: &Names<'_>) {
+    let granted = checked
+        .plugins
+        .iter()
+        .filter_map(|entry| entry.grants.store.as_ref());
+    let granted: HashSet<&str> = granted.map(|store| &*store.name).collect();
+    for name in stores.list().iter().filter(|name| !granted.contains(name.text)) {
+        tell(
+            name,
+            "store",
+            "grant it to a plugin: `allow = { store = \"NAME\" }`",
+        );
+    }
+}
+
 fn tell(name: &Name<'_>, noun: &str, help: &str) {
     let message = format!("nothing uses {noun} {}", quoted(name.text));
     name.scope.warning(&name.at, message, help);

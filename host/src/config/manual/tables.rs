@@ -10,6 +10,7 @@ mod listener;
 mod plugin;
 mod recourse;
 mod route;
+mod store;
 mod tls;
 mod upstream;
 
@@ -24,6 +25,7 @@ use listener::{LIMITS, LISTENER};
 use plugin::{ALLOW, ANY, BUDGET, OVERRIDES, PLUGIN};
 use recourse::{FALLBACK, HEDGE, MIRROR, RETRIES, RETRY_BUDGET};
 use route::{FIELD, MATCH, ROUTE};
+use store::STORE;
 use tls::{CERTIFICATE, CLIENT_AUTH, LISTENER_TLS, UPSTREAM_TLS};
 use upstream::UPSTREAM;
 
@@ -160,6 +162,13 @@ pub(super) const TABLES: &[Table] = &[
         keys: &[MIRROR],
     },
     Table {
+        name: "store",
+        title: "[store.NAME]",
+        text: "A Redis or Valkey, stand-alone or a cluster, that gateways share. Plugins use it by the grant `store`. See \
+               [stores](stores.md).",
+        keys: &[STORE],
+    },
+    Table {
         name: "upstream",
         title: "[upstreams.NAME]",
         text: "Servers that answer alike.",
@@ -287,6 +296,12 @@ const FILE: &[Key] = &[
         kind: Named("plugin"),
         default: Words("none"),
         text: "Plugin entries.",
+    },
+    Key {
+        name: "store",
+        kind: Named("store"),
+        default: Words("none"),
+        text: "Stores that gateways share.",
     },
     Key {
         name: "pipelines",

@@ -54,6 +54,7 @@ const EVERY_TABLE: &[(&str, &str, Pairs)] = &[
     ("[plugins.canary]", "", &[]),
     ("[plugins.plugin]", "plugin", &[]),
     ("[plugins.plugin.allow]", "allow", &[]),
+    ("[store.store]", "store", &[("url", "'redis://127.0.0.1'")]),
     (
         "[upstreams.upstream]",
         "upstream",
@@ -145,6 +146,7 @@ const PATHS: &[(&str, &str)] = &[
     ("plugins.canary.allow", "allow"),
     ("plugins.plugin", "plugin"),
     ("plugins.plugin.allow", "allow"),
+    ("store.store", "store"),
     ("endpoints[0]", "endpoint"),
     ("upstreams.*", "upstream"),
     ("upstreams.*.tls", "upstream-tls"),
@@ -177,7 +179,7 @@ const PATHS: &[(&str, &str)] = &[
 
 /// What `key` takes the place of.
 fn replaces(key: &str, kind: &str, name: &str) -> bool {
-    name == key || kind == "field" || (key, name) == ("srv", "address")
+    name == key || kind == "field" || [("srv", "address"), ("cluster", "url")].contains(&(key, name))
 }
 
 /// That configuration, where the table of this kind has this key, and nothing that it takes the place of.

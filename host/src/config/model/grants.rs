@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use super::Store;
+
 /// `allow`: the grants of an entry. The default grants nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Grants {
@@ -16,6 +18,8 @@ pub struct Grants {
     pub http: Vec<HttpGrant>,
     /// `private-networks`: networks of private use that names of `http` may stand for.
     pub private_networks: Vec<IpNet>,
+    /// `store`: the store that it may use.
+    pub store: Option<Arc<Store>>,
     /// `flights`: whether it may wait for others that do the same work.
     pub flights: bool,
 }
@@ -27,6 +31,9 @@ impl Grants {
         let mut granted = Vec::new();
         if !self.http.is_empty() {
             granted.push("http-client");
+        }
+        if self.store.is_some() {
+            granted.extend(["cluster-counters", "cluster-map"]);
         }
         if self.flights {
             granted.push("flights");
@@ -47,7 +54,9 @@ impl Grants {
             .iter()
             .map(|net| format!("private network {net}"));
         let flights = self.flights.then(|| "flights".to_owned());
-        attributes.chain(http).chain(networks).chain(flights).collect()
+        let store = self.store.as_ref().map(|store| format!("store {}", store.name));
+        let all = attributes.chain(http).chain(networks);
+        all.chain(store).chain(flights).collect()
     }
 }
 

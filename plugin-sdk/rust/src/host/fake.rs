@@ -5,6 +5,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+pub(crate) mod cluster_counters;
 pub(crate) mod counters;
 pub(crate) mod exchange;
 pub(crate) mod http;

@@ -236,21 +236,13 @@ pub(crate) mod shared {
 pub(crate) mod counters {
     //! `counters`.
 
-    use std::time::Duration;
-
     use super::{Problem, wit::counters as host};
     use crate::counters::Verdict;
 
     pub(crate) use host::Quota;
 
     pub(crate) fn take(key: &str, quota: &Quota, cost: u64) -> Result<Verdict, Problem> {
-        let verdict = host::take(key, quota, cost)?;
-        Ok(Verdict {
-            allowed: verdict.allowed,
-            remaining: verdict.remaining,
-            retry_after: Duration::from_millis(verdict.retry_after_ms),
-            reset_after: Duration::from_millis(verdict.reset_after_ms),
-        })
+        Ok(host::take(key, quota, cost)?.into())
     }
 
     pub(crate) fn give_back(key: &str, quota: &Quota, cost: u64) -> Result<(), Problem> {
@@ -263,6 +255,46 @@ pub(crate) mod counters {
 
     pub(crate) fn acquire(key: &str, limit: u64) -> Result<bool, Problem> {
         Ok(host::acquire(key, limit)?)
+    }
+}
+
+pub(crate) mod cluster_counters {
+    //! `cluster-counters`.
+
+    use std::time::Duration;
+
+    use super::{Problem, counters::Quota, wit::cluster_counters as host};
+    use crate::counters::{Quota as Wanted, Verdict};
+
+    impl From<host::Verdict> for Verdict {
+        fn from(verdict: host::Verdict) -> Self {
+            Self {
+                allowed: verdict.allowed,
+                remaining: verdict.remaining,
+                retry_after: Duration::from_millis(verdict.retry_after_ms),
+                reset_after: Duration::from_millis(verdict.reset_after_ms),
+            }
+        }
+    }
+
+    pub(crate) fn take(key: &str, quota: &Quota, cost: u64) -> Result<Verdict, Problem> {
+        Ok(host::take(key, quota, cost)?.into())
+    }
+
+    pub(crate) fn take_all(wants: &[(&str, &Wanted, u64)]) -> Result<Vec<Verdict>, Problem> {
+        let wants = wants
+            .iter()
+            .map(|(key, quota, cost)| ((*key).to_owned(), quota.0.clone(), *cost));
+        let verdicts = host::take_all(&wants.collect::<Vec<_>>())?;
+        Ok(verdicts.into_iter().map(Into::into).collect())
+    }
+
+    pub(crate) fn give_back(key: &str, quota: &Quota, cost: u64) -> Result<(), Problem> {
+        Ok(host::give_back(key, quota, cost)?)
+    }
+
+    pub(crate) fn add(key: &str, delta: i64, ttl_ms: u64) -> Result<i64, Problem> {
+        Ok(host::add(key, delta, ttl_ms)?)
     }
 }
 

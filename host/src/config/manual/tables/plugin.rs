@@ -159,6 +159,13 @@ pub(super) const ALLOW: &[Key] = &[
         text: "Networks of private use (loopback, link-local, RFC 1918 and the like) that names of `http` may stand for.",
     },
     Key {
+        name: "store",
+        kind: Text("store"),
+        default: Words("none"),
+        text: "The store (`[store.NAME]`) that the plugin may keep counters and values in, which gateways share \
+               (`cluster-counters`, `cluster-map`).",
+    },
+    Key {
         name: "flights",
         kind: Flag,
         default: Value("false"),

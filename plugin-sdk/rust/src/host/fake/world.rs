@@ -27,6 +27,10 @@ pub(crate) struct World {
     pub(crate) shared: Shared,
     /// `counters`.
     pub(crate) counters: Counters,
+    /// `cluster-counters`.
+    pub(crate) cluster_counters: Counters,
+    /// Why the store fails, if it does.
+    pub(crate) store_fails: Option<Problem>,
     /// What requests are answered with.
     pub(crate) answers: Vec<Laid>,
     /// What was sent: method and URI.
@@ -43,6 +47,8 @@ impl Default for World {
             metrics: Metrics::default(),
             shared: Shared::default(),
             counters: Counters::default(),
+            cluster_counters: Counters::default(),
+            store_fails: None,
             answers: Vec::new(),
             sent: Vec::new(),
             seed: 0,
