@@ -7,6 +7,7 @@ mod clock;
 mod counters;
 mod deny;
 mod exchange;
+mod filter;
 mod link;
 mod log;
 mod metrics;
@@ -18,6 +19,7 @@ mod verdict;
 mod wasi;
 
 pub use self::blob::Blob;
+pub use self::filter::Filtered;
 pub use self::link::{LinkError, Linked, PACKAGE, VERSION, link};
 pub use self::state::{EntryContext, HostState};
 pub(crate) use self::verdict::{Accept, picked};

@@ -250,6 +250,8 @@ pub struct Budget {
     pub shared: u64,
     /// `max-calls`: an instance is replaced after this many calls, default 0 = never.
     pub max_calls: u64,
+    /// `max-leases`: instances that bodies hold while they stream, in one worker, default 100.
+    pub max_leases: u32,
 }
 
 impl Default for Budget {
@@ -264,6 +266,7 @@ impl Default for Budget {
             max_decoded_ratio: 100,
             shared: 4 << 20,
             max_calls: 0,
+            max_leases: 100,
         }
     }
 }

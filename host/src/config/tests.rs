@@ -240,7 +240,7 @@ fn nothing_of_a_plugin_config_is_shown() {
       |
     3 | confg = { literal = … }
       | ^^^^^
-      = help: did you mean `config`? possible keys: allow, allow-fail-open, body-overflow, config, cpu, max-body, max-calls, max-decoded-ratio, max-memory, on-fault, sha256, shared, timeout, wasm
+      = help: did you mean `config`? possible keys: allow, allow-fail-open, body-overflow, config, cpu, max-body, max-calls, max-decoded-ratio, max-leases, max-memory, on-fault, sha256, shared, timeout, wasm
     ");
 }
 

@@ -1,8 +1,10 @@
 //! One live instance of a plugin: a wasmtime store, the hooks it exports, and the calls into it. A call
 //! that fails kills the store; the exchange always comes back out.
 
+mod filter;
+
 use bytes::Bytes;
-use wasmtime::component::{ComponentNamedList, Lift, Lower, Resource, TypedFunc};
+use wasmtime::component::{ComponentNamedList, Lift, Lower, Resource, ResourceAny, TypedFunc};
 use wasmtime::{Store, UpdateDeadline};
 
 use super::hook::{Fault, FaultKind, Hook};
@@ -35,12 +37,15 @@ struct Functions {
     on_finish: Option<TypedFunc<(exports::on_finish::Outcome,), ()>>,
     pick: Func<Choice, Option<u32>>,
     respond: Func<Given, exports::responder::Answer>,
+    filter: Option<filter::Functions>,
 }
 
 /// An instance. It serves one call at a time and may serve many exchanges one after the other.
 pub struct Instance {
     store: Store<HostState>,
     functions: Functions,
+    /// The filter of the exchange that leases it.
+    filter: Option<ResourceAny>,
     calls: u64,
     dead: bool,
 }
@@ -83,6 +88,7 @@ impl Instance {
             Ok(functions) => Ok(Self {
                 store,
                 functions,
+                filter: None,
                 calls: 0,
                 dead: false,
             }),
@@ -352,7 +358,13 @@ fn functions(
                 .transpose()?
         };
     }
+    let filter = exports
+        .filter
+        .as_ref()
+        .map(|exports| filter::functions(&mut *store, instance, exports))
+        .transpose()?;
     Ok(Functions {
+        filter,
         describe: instance.get_typed_func(&mut *store, exports.describe)?,
         configure: instance.get_typed_func(&mut *store, exports.configure)?,
         route: optional!(route),

@@ -7,12 +7,14 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use super::{Fault, Instance, Unit, Warmer};
+use super::{Fault, Hook, Instance, Unit, Warmer};
 use crate::telemetry::PluginStats;
 
+/// Idle instances that are kept of those that filters needed.
+const MAX_SPARE: usize = 4;
 /// Exchanges that may wait for an instance.
 const MAX_WAITING: usize = 1_024;
 
@@ -42,6 +44,8 @@ pub struct Pool {
     failed: RefCell<Option<Fault>>,
     stats: Arc<PluginStats>,
     ready: Notify,
+    /// Places of exchanges that hold an instance while their body streams.
+    places: Arc<Semaphore>,
 }
 
 impl Pool {
@@ -56,7 +60,9 @@ impl Pool {
         if first.is_some() {
             stats.instance_created();
         }
+        let places = usize::try_from(unit.budget().max_leases).unwrap_or(Semaphore::MAX_PERMITS);
         Rc::new(Self {
+            places: Arc::new(Semaphore::new(places)),
             unit,
             warmer,
             live: Cell::new(usize::from(first.is_some())),
@@ -87,9 +93,32 @@ impl Pool {
             Some(instance) => Ok(Lease {
                 instance: Some(instance),
                 pool: Rc::clone(self),
+                place: None,
             }),
             None => Box::pin(self.wait(deadline())).await,
         }
+    }
+
+    /// An instance that may be held while a body streams, when one of the entry's `max-leases` places is free.
+    ///
+    /// # Errors
+    /// When none can be had before `deadline`.
+    pub async fn hold(self: &Rc<Self>, deadline: Instant) -> Result<Lease, Unready> {
+        let place = match Arc::clone(&self.places).try_acquire_owned() {
+            Ok(place) => place,
+            Err(_) if self.waiting.get() >= MAX_WAITING => return Err(Unready::Overloaded),
+            Err(_) => {
+                let _waiting = Waiting::enter(&self.waiting);
+                let place = Arc::clone(&self.places).acquire_owned();
+                match tokio::time::timeout_at(deadline, place).await {
+                    Ok(Ok(place)) => place,
+                    Ok(Err(_)) | Err(_) => return Err(Unready::Late),
+                }
+            }
+        };
+        let mut lease = self.lease(|| deadline).await?;
+        lease.place = Some(place);
+        Ok(lease)
     }
 
     async fn wait(self: &Rc<Self>, deadline: Instant) -> Result<Lease, Unready> {
@@ -102,6 +131,7 @@ impl Pool {
                 return Ok(Lease {
                     instance: Some(instance),
                     pool: Rc::clone(self),
+                    place: None,
                 });
             }
             let notified = self.ready.notified();
@@ -144,7 +174,8 @@ impl Pool {
     fn give_back(self: &Rc<Self>, instance: Box<Instance>) {
         let worn = instance.is_worn(self.unit.budget().max_calls);
         let spare = self.idle.borrow().len();
-        if !instance.is_usable() || (worn && spare > 0) {
+        let crowded = spare >= MAX_SPARE && self.unit.has(Hook::BodyFilter) && self.waiting.get() == 0;
+        if !instance.is_usable() || (worn && spare > 0) || crowded {
             self.live.set(self.live.get().saturating_sub(1));
             self.stats.instance_ended();
             drop(instance);
@@ -198,9 +229,24 @@ impl Drop for Waiting<'_> {
 pub struct Lease {
     instance: Option<Box<Instance>>,
     pool: Rc<Pool>,
+    /// Free again when the instance is back.
+    place: Option<OwnedSemaphorePermit>,
 }
 
 impl Lease {
+    /// The exchange keeps the instance for long: others need another.
+    pub fn keep(&self) {
+        if self.pool.idle.borrow().is_empty() {
+            self.pool.ask();
+        }
+    }
+
+    /// The pool that it goes back to.
+    #[must_use]
+    pub fn pool(&self) -> &Rc<Pool> {
+        &self.pool
+    }
+
     /// The instance.
     #[expect(clippy::expect_used, reason = "taken only by drop")]
     pub fn instance(&mut self) -> &mut Instance {

@@ -35,6 +35,15 @@ pub(super) struct Exports {
     pub(super) on_finish: Option<ComponentExportIndex>,
     pub(super) pick: Option<ComponentExportIndex>,
     pub(super) respond: Option<ComponentExportIndex>,
+    pub(super) filter: Option<FilterExports>,
+}
+
+/// Places of the functions of `body-filter`.
+#[derive(Debug)]
+pub(super) struct FilterExports {
+    pub(super) open: ComponentExportIndex,
+    pub(super) push: ComponentExportIndex,
+    pub(super) finish: ComponentExportIndex,
 }
 
 impl Exports {
@@ -45,7 +54,16 @@ impl Exports {
             component.get_export_index(Some(&interface), function)
         };
         let handle = |interface: &str| find(interface, "handle");
+        let filter = |function: &str| find("body-filter", function);
+        let of_filter = || {
+            Some(FilterExports {
+                open: filter("open")?,
+                push: filter("[method]filter.push")?,
+                finish: filter("[method]filter.finish")?,
+            })
+        };
         Ok(Self {
+            filter: of_filter(),
             describe: find("plugin", "describe").ok_or(LinkError::NotAPlugin)?,
             configure: find("plugin", "configure").ok_or(LinkError::NotAPlugin)?,
             route: find("router", "route"),
@@ -72,8 +90,9 @@ impl Exports {
             Hook::OnError => self.on_error.is_some(),
             Hook::OnFinish => self.on_finish.is_some(),
             Hook::Balancer => self.pick.is_some(),
+            Hook::BodyFilter => self.filter.is_some(),
             // Not called by this version.
-            Hook::BodyFilter | Hook::OnTick => false,
+            Hook::OnTick => false,
         }
     }
 }

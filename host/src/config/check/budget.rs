@@ -8,7 +8,7 @@ use super::super::model::{BodyOverflow, Budget, OnFault};
 use super::super::reader::Reader;
 
 /// All keys that [`read`] asks for.
-pub(super) const KEYS: [&str; 9] = [
+pub(super) const KEYS: [&str; 10] = [
     "max-memory",
     "cpu",
     "timeout",
@@ -18,6 +18,7 @@ pub(super) const KEYS: [&str; 9] = [
     "max-decoded-ratio",
     "shared",
     "max-calls",
+    "max-leases",
 ];
 
 /// Largest linear memory of a 32-bit component.
@@ -45,6 +46,7 @@ pub(super) fn read(reader: &mut Reader<'_>, inherited: &Budget) -> Budget {
         max_decoded_ratio: reader.number("max-decoded-ratio", 1..=1_000_000, inherited.max_decoded_ratio),
         shared: reader.size("shared", 0..=MAX_SHARED, inherited.shared),
         max_calls: reader.number("max-calls", 0..=u64::from(u32::MAX), inherited.max_calls),
+        max_leases: reader.number("max-leases", 1..=10_000, inherited.max_leases),
     }
 }
 
@@ -80,7 +82,7 @@ mod tests {
     #[test]
     fn every_key_is_known_in_every_place() {
         let all = "max-memory = '1MiB', cpu = '1ms', timeout = '1s', on-fault = 'skip', max-body = '1KiB', \
-                   body-overflow = 'prefix', max-decoded-ratio = 10, shared = '1KiB', max-calls = 1";
+                   body-overflow = 'prefix', max-decoded-ratio = 10, shared = '1KiB', max-calls = 1, max-leases = 1";
         assert!(KEYS.iter().all(|key| all.contains(key)));
         let config = parsed(&format!(
             "gateway.plugin-defaults = {{ {all} }}\nplugins.a = {{ {all} }}\n\

@@ -285,7 +285,7 @@ mod tests {
           |
         4 | pipeline = [{ plugin = 'a', allow = { attributes = […] } }]
           |                             ^^^^^
-          = help: possible keys: body-overflow, config, cpu, max-body, max-calls, max-decoded-ratio, max-memory, on-fault, plugin, shared, timeout
+          = help: possible keys: body-overflow, config, cpu, max-body, max-calls, max-decoded-ratio, max-leases, max-memory, on-fault, plugin, shared, timeout
         ");
     }
 

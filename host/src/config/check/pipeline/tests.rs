@@ -117,7 +117,7 @@ fn what_an_any_cannot_be_is_refused() {
        |
     16 | { any = ['a', { plugin = 'b', grant = … }] },
        |                               ^^^^^
-       = help: possible keys: body-overflow, config, cpu, max-body, max-calls, max-decoded-ratio, max-memory, on-fault, plugin, shared, timeout
+       = help: possible keys: body-overflow, config, cpu, max-body, max-calls, max-decoded-ratio, max-leases, max-memory, on-fault, plugin, shared, timeout
     ");
 }
 
