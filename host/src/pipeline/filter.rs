@@ -32,7 +32,7 @@ pub struct Opened(Vec<Link>);
 
 /// A body that goes through filters.
 #[derive(Debug)]
-pub(super) struct Chain<B> {
+pub struct Chain<B> {
     source: Source<B>,
     links: Vec<Link>,
     desk: Rc<Desk>,

@@ -20,7 +20,6 @@ pub enum Payload {
     /// What was read of it already, then the rest.
     Chained(Bytes, Box<Reply<RequestBody>>),
     /// One of the above, through filters.
-    #[expect(private_interfaces, reason = "made and read in the pipeline only")]
     Filtered(Box<Chain<Self>>),
 }
 

@@ -186,7 +186,6 @@ impl Link {
                 })
             }
             Ok(Filtered::Abort(why)) => {
-                self.stage.stats.rejected();
                 tracing::debug!(plugin = &*self.stage.name, why, "a filter broke a body off");
                 Err(CutOff {
                     kind: ErrorKind::BodyFilterAborted,
