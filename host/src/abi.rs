@@ -9,6 +9,7 @@ mod cluster_map;
 mod counters;
 mod deny;
 mod exchange;
+mod filter;
 mod flights;
 mod http_client;
 mod link;
@@ -23,6 +24,7 @@ mod waits;
 mod wasi;
 
 pub use self::blob::Blob;
+pub use self::filter::Filtered;
 pub use self::link::{LinkError, Linked, PACKAGE, VERSION, link};
 pub use self::state::{EntryContext, HostState};
 pub(crate) use self::verdict::{Accept, picked};

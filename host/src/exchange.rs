@@ -57,6 +57,12 @@ pub enum Phase {
     ResponseBody,
     /// `on-error`.
     Error,
+    /// `body-filter`, a piece.
+    Piece,
+    /// `body-filter`, the end of the request body.
+    RequestEnd,
+    /// `body-filter`, the end of the response body.
+    ResponseEnd,
     /// `on-finish`.
     Finish,
 }
@@ -120,9 +126,9 @@ pub struct Exchange {
     pub raw_target: Option<PathAndQuery>,
     /// The response, once there is one.
     pub response: Option<ResponseHead>,
-    /// Fields after the request body, where it was buffered.
+    /// Fields after the request body, where it was buffered or filtered.
     pub request_trailers: Option<HeaderMap>,
-    /// Fields after the response body, where it was buffered.
+    /// Fields after the response body, where it was buffered or filtered.
     pub response_trailers: Option<HeaderMap>,
     /// What body hooks were given of the request body.
     pub request_body: Seen,
@@ -251,7 +257,9 @@ impl Exchange {
                 Edit::Field(section, name, old) => {
                     let headers = match section {
                         Section::Response => self.response.as_mut().map(|r| &mut r.headers),
-                        _ => Some(&mut self.request.headers),
+                        Section::Request => Some(&mut self.request.headers),
+                        Section::RequestTrailers => self.request_trailers.as_mut(),
+                        Section::ResponseTrailers => self.response_trailers.as_mut(),
                     };
                     if let Some(headers) = headers {
                         old.restore(headers, name);

@@ -18,7 +18,7 @@ mod unparsed;
 mod watched;
 
 pub use self::answer::Answer;
-pub use self::body::{ClientBody, ClientBodyError, RequestBody};
+pub use self::body::{Changed, ClientBody, ClientBodyError, CutOff, RequestBody};
 pub use self::connection::{Conn, Phase, Times};
 pub use self::inlet::Inlet;
 pub use self::kept::Kept;

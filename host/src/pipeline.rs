@@ -5,6 +5,7 @@ mod any;
 mod balancer;
 mod bodies;
 mod fail;
+mod filter;
 mod finish;
 mod passing;
 mod payload;
@@ -18,6 +19,7 @@ use std::rc::Rc;
 
 pub use self::balancer::{Balancer, Unbalanced};
 pub use self::fail::{Failed, Retry, upstream_failure, upstream_problem};
+pub use self::filter::Opened;
 pub use self::payload::Payload;
 pub use self::run::{Run, Stop};
 pub use self::stage::Stage;
@@ -37,8 +39,10 @@ pub struct Pipeline {
     groups: Vec<Range<usize>>,
     request: Vec<usize>,
     request_body: Vec<usize>,
+    request_filter: Vec<usize>,
     response: Vec<usize>,
     response_body: Vec<usize>,
+    response_filter: Vec<usize>,
     error: Vec<usize>,
     finish: Vec<usize>,
 }
@@ -71,8 +75,10 @@ impl Pipeline {
         Rc::new(Self {
             request: with(Hook::OnRequest),
             request_body: with(Hook::OnRequestBody),
+            request_filter: with(Hook::BodyFilter),
             response: reversed(Hook::OnResponse),
             response_body: reversed(Hook::OnResponseBody),
+            response_filter: reversed(Hook::BodyFilter),
             error: reversed(Hook::OnError),
             finish: with(Hook::OnFinish),
             stages,
@@ -99,8 +105,10 @@ impl Pipeline {
             groups: Vec::new(),
             request: Vec::new(),
             request_body: Vec::new(),
+            request_filter: Vec::new(),
             response: Vec::new(),
             response_body: Vec::new(),
+            response_filter: Vec::new(),
             error: Vec::new(),
             finish,
         })

@@ -11,6 +11,7 @@ mod codings;
 mod edits;
 mod entries;
 mod errors;
+mod filters;
 mod finish;
 mod order;
 mod overflow;

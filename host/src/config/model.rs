@@ -265,6 +265,8 @@ pub struct Budget {
     pub max_age: Duration,
     /// `max-calls`: an instance is replaced after this many calls, default 0 = never.
     pub max_calls: u64,
+    /// `max-leases`: instances that bodies hold while they stream, in one worker, default 100.
+    pub max_leases: u32,
 }
 
 impl Default for Budget {
@@ -282,6 +284,7 @@ impl Default for Budget {
             max_instances: 100,
             max_age: Duration::ZERO,
             max_calls: 0,
+            max_leases: 100,
         }
     }
 }

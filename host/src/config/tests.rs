@@ -240,7 +240,7 @@ fn nothing_of_a_plugin_config_is_shown() {
       |
     3 | confg = { literal = … }
       | ^^^^^
-      = help: did you mean `config`? possible keys: allow, allow-fail-open, body-overflow, config, cpu, max-age, max-body, max-calls, max-decoded-ratio, max-instances, max-memory, max-outbound, on-fault, sha256, shared, tick, tick-cpu, tick-timeout, timeout, wasm
+      = help: did you mean `config`? possible keys: allow, allow-fail-open, body-overflow, config, cpu, max-age, max-body, max-calls, max-decoded-ratio, max-instances, max-leases, max-memory, max-outbound, on-fault, sha256, shared, tick, tick-cpu, tick-timeout, timeout, wasm
     ");
 }
 

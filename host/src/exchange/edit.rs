@@ -58,13 +58,17 @@ impl Exchange {
         let editable = match aim.section {
             Section::Request => matches!(aim.phase, Phase::Request | Phase::RequestBody),
             Section::Response => matches!(aim.phase, Phase::Response | Phase::ResponseBody),
-            Section::RequestTrailers | Section::ResponseTrailers => false,
+            Section::RequestTrailers => aim.phase == Phase::RequestEnd,
+            Section::ResponseTrailers => aim.phase == Phase::ResponseEnd,
         };
-        match (editable, aim.section, &mut self.response) {
-            (true, Section::Request, _) => Ok(&mut self.request.headers),
-            (true, Section::Response, Some(response)) => Ok(&mut response.headers),
-            _ => Err(EditError::WrongPhase),
-        }
+        let fields = match aim.section {
+            _ if !editable => None,
+            Section::Request => Some(&mut self.request.headers),
+            Section::Response => self.response.as_mut().map(|response| &mut response.headers),
+            Section::RequestTrailers => self.request_trailers.as_mut(),
+            Section::ResponseTrailers => self.response_trailers.as_mut(),
+        };
+        fields.ok_or(EditError::WrongPhase)
     }
 
     /// Replaces every value of a field. Of the response in a request hook: when the response passes the stage.

@@ -28,7 +28,8 @@ impl Exchange {
     /// # Errors
     /// When an endpoint is chosen or the exchange is over, or the wait is longer than [`MAX_PAUSE`] or ends after the deadline.
     pub fn set_delay(&mut self, phase: Phase, pause: Duration) -> Result<(), EditError> {
-        if matches!(phase, Phase::Balance | Phase::Finish) {
+        let streams = matches!(phase, Phase::Piece | Phase::RequestEnd | Phase::ResponseEnd);
+        if streams || matches!(phase, Phase::Balance | Phase::Finish) {
             return Err(EditError::WrongPhase);
         }
         if pause > MAX_PAUSE {

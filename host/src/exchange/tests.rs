@@ -367,3 +367,42 @@ proptest! {
         prop_assert_eq!(view(&x), before);
     }
 }
+
+#[test]
+fn trailers_are_edited_at_the_end_of_their_body_and_taken_back() {
+    let mut x = exchange();
+    let mut names = FieldNames::default();
+    let ends = [
+        (Phase::RequestEnd, Section::RequestTrailers),
+        (Phase::ResponseEnd, Section::ResponseTrailers),
+    ];
+    for (phase, section) in ends {
+        let early = x.set_header(aim(phase, section), &mut names, "a", "b");
+        assert_eq!(early, Err(EditError::WrongPhase), "before there are any");
+    }
+    x.request_trailers = Some(HeaderMap::new());
+    x.response_trailers = Some(HeaderMap::new());
+    for (phase, section) in ends {
+        assert_eq!(x.set_header(aim(phase, section), &mut names, "a", "b"), Ok(()));
+        assert_eq!(x.fields(section).map(HeaderMap::len), Some(1));
+        x.undo();
+        assert_eq!(x.fields(section).map(HeaderMap::len), Some(0));
+        let other = [
+            Phase::Piece,
+            Phase::RequestBody,
+            Phase::ResponseBody,
+            Phase::Finish,
+        ];
+        for phase in other {
+            let wrong = x.set_header(aim(phase, section), &mut names, "a", "b");
+            assert_eq!(wrong, Err(EditError::WrongPhase), "{phase:?}");
+        }
+    }
+    let crossed = x.set_header(
+        aim(Phase::ResponseEnd, Section::RequestTrailers),
+        &mut names,
+        "a",
+        "b",
+    );
+    assert_eq!(crossed, Err(EditError::WrongPhase));
+}

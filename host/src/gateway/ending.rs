@@ -180,6 +180,7 @@ pub(super) fn over(worker: &Rc<Worker>, run: Run, stats: Option<&RouteStats>, ac
 impl Drop for Ending {
     fn drop(&mut self) {
         let Some(mut run) = self.run.take() else { return };
+        run.retire();
         let now = Instant::now();
         let took = now.saturating_duration_since(self.started);
         if self.complete {

@@ -4,6 +4,7 @@
 mod attempt;
 mod balanced;
 mod hedge;
+mod lent;
 mod mirror;
 mod policy;
 mod source;

@@ -182,11 +182,16 @@ async fn exchange(conn: Rc<Conn>, ending: &mut Ending, incoming: Inlet) -> Resul
         RequestBody::Stream(body)
     };
     let body = run.request_bodies(body).await?;
+    let filters = run.open_request(&body).await?;
     if let Some(order) = run.x().capture_order(Side::Request)
         && let Some(bytes) = body.capture(order.max)
     {
         run.captured(Side::Request, bytes);
     }
+    let body = match filters {
+        Some(filters) => run.filtered(body, filters),
+        None => body,
+    };
     let chosen = run.x().upstream.or(target);
     match chosen {
         Some(_) if ending.last_hop => Err(Stop::Respond(Box::new(own_answer()), ending.run().reached())),
@@ -298,6 +303,7 @@ fn answer(mut ending: Box<Ending>, mut payload: Payload, tunnel: &upgrade::Slot)
     } else {
         None
     };
+    ending.run().lend();
     let mut response = Response::new(Tail::new(payload, ending, order));
     *response.status_mut() = status;
     *response.headers_mut() = headers;

@@ -11,6 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::{Conn, Inlet, Kept};
 use crate::message::capture::Capture;
+use crate::message::problem::ErrorKind;
 
 /// Why a request body ended early.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +28,36 @@ pub enum ClientBodyError {
     /// The connection or its framing broke.
     #[error("the request body broke off")]
     Broken(#[source] Box<dyn Error + Send + Sync>),
+    /// The gateway broke it off.
+    #[error("the request body was broken off")]
+    Cut(#[from] CutOff),
+}
+
+/// Why a body was broken off by the gateway itself.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{}: {detail}", kind.code())]
+pub struct CutOff {
+    /// What it is answered with, where it still can be.
+    pub kind: ErrorKind,
+    /// What the client may learn of it; may be empty.
+    pub detail: String,
+}
+
+/// A body that comes from somewhere else, or was changed on its way.
+pub struct Changed(Pin<Box<dyn Body<Data = Bytes, Error = ClientBodyError>>>);
+
+impl Changed {
+    /// Any body.
+    #[must_use]
+    pub fn new(body: impl Body<Data = Bytes, Error = ClientBodyError> + 'static) -> Self {
+        Self(Box::pin(body))
+    }
+}
+
+impl std::fmt::Debug for Changed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Changed").finish_non_exhaustive()
+    }
 }
 
 /// The body as it streams from the client.
@@ -118,6 +149,8 @@ pub enum RequestBody {
     Stream(ClientBody),
     /// What was read already, then the rest as it comes.
     Chained(Option<Bytes>, ClientBody),
+    /// What the gateway makes of it, as it comes.
+    Changed(Changed),
     /// One of the above, kept for another reading.
     Kept(Kept),
 }
@@ -150,7 +183,7 @@ impl RequestBody {
                 None
             }
             // Copies are ordered before it is known who may want to send the body again.
-            Self::Kept(_) => None,
+            Self::Changed(_) | Self::Kept(_) => None,
         }
     }
 
@@ -160,7 +193,7 @@ impl RequestBody {
         match self {
             Self::Empty => Some(Self::Empty),
             Self::Full(bytes, trailers) => Some(Self::Full(bytes.clone(), trailers.clone())),
-            Self::Stream(_) | Self::Chained(..) => None,
+            Self::Stream(_) | Self::Chained(..) | Self::Changed(_) => None,
             Self::Kept(body) => body.again().map(Self::Kept),
         }
     }
@@ -188,6 +221,7 @@ impl Body for RequestBody {
                 Some(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
                 None => Pin::new(rest).poll_frame(cx),
             },
+            Self::Changed(Changed(body)) => body.as_mut().poll_frame(cx),
             Self::Kept(body) => Pin::new(body).poll_frame(cx),
         }
     }
@@ -198,6 +232,7 @@ impl Body for RequestBody {
             Self::Full(bytes, trailers) => bytes.is_none() && trailers.is_none(),
             Self::Stream(body) => body.is_end_stream(),
             Self::Chained(first, rest) => first.is_none() && rest.is_end_stream(),
+            Self::Changed(Changed(body)) => body.is_end_stream(),
             Self::Kept(body) => body.is_end_stream(),
         }
     }
@@ -216,6 +251,7 @@ impl Body for RequestBody {
                     None => SizeHint::new(),
                 }
             }
+            Self::Changed(Changed(body)) => body.size_hint(),
             Self::Kept(body) => body.size_hint(),
         }
     }

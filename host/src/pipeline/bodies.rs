@@ -10,6 +10,7 @@ use http::{HeaderMap, StatusCode};
 use tokio::time::timeout_at;
 
 use self::shown::{Share, Shown};
+use super::filter::cut_problem;
 use super::{Payload, Run, Stop};
 use crate::abi::{BodyAction, ResponseBodyAction};
 use crate::config::Budget;
@@ -154,14 +155,17 @@ impl Run {
         body: RequestBody,
         max: usize,
     ) -> Result<Collected<RequestBody>, Box<Problem>> {
+        let deadline = self.x().deadline;
         let collected = collect(body, max);
-        let collected = match self.x().deadline {
+        self.lend();
+        let collected = match deadline {
             Some(deadline) => timeout_at(deadline, collected)
                 .await
-                .map_err(|_| Box::new(Problem::new(ErrorKind::DeadlineExceeded)))?,
-            None => collected.await,
+                .map_err(|_| Box::new(Problem::new(ErrorKind::DeadlineExceeded))),
+            None => Ok(collected.await),
         };
-        collected.map_err(|e| client_body_problem(&e))
+        self.recall().await;
+        collected?.map_err(|e| client_body_problem(&e))
     }
 
     /// The whole request body for the responder.
@@ -207,7 +211,7 @@ impl Run {
         match payload {
             Payload::Full(bytes) => bytes.is_empty(),
             Payload::Upstream(body) => body.is_end_stream(),
-            Payload::Chained(..) => false,
+            Payload::Chained(..) | Payload::Filtered(_) => false,
         }
     }
 
@@ -219,7 +223,7 @@ impl Run {
                 let shown = Shown::whole(bytes, codings, self.response_headers(), wanted.limits());
                 (shown.map_err(undecodable)?, None)
             }
-            Payload::Chained(..) => return Ok(payload),
+            Payload::Chained(..) | Payload::Filtered(_) => return Ok(payload),
             Payload::Upstream(body) => {
                 match collect(body, wanted.max)
                     .await
@@ -306,6 +310,7 @@ pub(super) fn client_body_problem(error: &ClientBodyError) -> Box<Problem> {
         ClientBodyError::TooLarge { .. } => ErrorKind::BodyTooLarge,
         ClientBodyError::Stalled => ErrorKind::RequestTimeout,
         ClientBodyError::Broken(_) => ErrorKind::BodyCorrupt,
+        ClientBodyError::Cut(cut) => return Box::new(cut_problem(cut)),
     };
     Box::new(Problem::new(kind).with_detail(error.to_string()))
 }

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use super::balancer::Unbalanced;
 use super::bodies::client_body_problem;
+use super::filter::cut_problem;
 use super::{Payload, Run};
 use crate::abi::{ErrorAction, ResponseAction};
 use crate::exchange::{ErrorView, ResponseHead};
 use crate::message::problem::{ErrorKind, Problem};
-use crate::net::ClientBodyError;
+use crate::net::{ClientBodyError, CutOff};
 use crate::plugin::Hook;
 use crate::telemetry::UpstreamFailure;
 use crate::upstream::{Failure, FailureKind};
@@ -152,6 +153,11 @@ pub fn upstream_problem(failure: &Failure) -> Problem {
         }
         FailureKind::FirstByteTimeout => ErrorKind::UpstreamTimeout,
         FailureKind::IdleTimeout => ErrorKind::UpstreamIdleTimeout,
+        FailureKind::Cut => {
+            let source = failure.source.as_ref();
+            let cut = source.and_then(|source| source.downcast_ref::<CutOff>());
+            return cut.map_or_else(|| Problem::new(ErrorKind::InternalError), cut_problem);
+        }
         FailureKind::Deadline => ErrorKind::DeadlineExceeded,
         FailureKind::Reset | FailureKind::Truncated => ErrorKind::UpstreamReset,
         FailureKind::RequestStalled => ErrorKind::RequestTimeout,

@@ -28,7 +28,10 @@ impl Run {
 
     /// Keeps the copy of a body for them.
     pub fn captured(&mut self, side: Side, bytes: Bytes) {
-        self.x().set_captured(side, bytes);
+        self.reclaim();
+        if let Some(x) = &mut self.x {
+            x.set_captured(side, bytes);
+        }
     }
 
     /// Calls them, in order. A hook that fails is logged and counted; nobody waits for it.

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use super::filter::Chain;
 use crate::net::RequestBody;
 use crate::upstream::{Failure, Reply};
 
@@ -18,6 +19,8 @@ pub enum Payload {
     Upstream(Reply<RequestBody>),
     /// What was read of it already, then the rest.
     Chained(Bytes, Box<Reply<RequestBody>>),
+    /// One of the above, through filters.
+    Filtered(Box<Chain<Self>>),
 }
 
 /// An empty answer for when there is nothing else.
@@ -43,6 +46,7 @@ impl Body for Payload {
             }
             Self::Upstream(body) => Pin::new(body).poll_frame(cx),
             Self::Chained(_, body) => Pin::new(&mut **body).poll_frame(cx),
+            Self::Filtered(body) => Pin::new(&mut **body).poll_frame(cx),
         }
     }
 
@@ -51,6 +55,7 @@ impl Body for Payload {
             Self::Full(bytes) => bytes.is_empty(),
             Self::Chained(first, body) => first.is_empty() && body.is_end_stream(),
             Self::Upstream(body) => body.is_end_stream(),
+            Self::Filtered(body) => body.is_end_stream(),
         }
     }
 
@@ -62,6 +67,7 @@ impl Body for Payload {
                 None => SizeHint::new(),
             },
             Self::Upstream(body) => body.size_hint(),
+            Self::Filtered(body) => body.size_hint(),
         }
     }
 }

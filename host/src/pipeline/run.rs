@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::balancer::Asked;
 use super::fail::upstream_problem;
+use super::filter::Desk;
 use super::stage::Stage;
 use super::witness::{Told, Verdict};
 use super::{Payload, Pipeline};
@@ -17,7 +18,7 @@ use crate::config::OnFault;
 use crate::exchange::{ErrorView, Exchange, ResponseHead};
 use crate::ids::RequestId;
 use crate::message::problem::{ErrorKind, Problem};
-use crate::plugin::{Admission, At, Called, Hook, Instance, Pool, Unready};
+use crate::plugin::{Admission, At, Called, Fault, Hook, Instance, Lease, Pool, Unit};
 use crate::telemetry::events::{PluginFault, PluginOpened};
 use crate::upstream::Failure;
 
@@ -40,7 +41,11 @@ impl From<Box<Problem>> for Stop {
 #[derive(Debug)]
 pub struct Run {
     pub(super) pipeline: Rc<Pipeline>,
-    x: Option<Box<Exchange>>,
+    pub(super) x: Option<Box<Exchange>>,
+    /// Where filters of its bodies find the exchange; none as long as no filter was opened.
+    pub(super) desk: Option<Rc<Desk>>,
+    /// Stages with a filter that was opened: it says itself whether they worked.
+    pub(super) filtering: u128,
     /// Stages that the request has come to.
     pub(super) reached: usize,
     /// Stages that faulted: no further hook of theirs is called but `on-finish`.
@@ -69,6 +74,8 @@ impl Run {
         Self {
             pipeline,
             x: Some(x),
+            desk: None,
+            filtering: 0,
             reached: 0,
             out: 0,
             admitted: 0,
@@ -119,6 +126,7 @@ impl Run {
     /// The response broke off after its head was sent: nothing is left but to say so in the log.
     pub fn broke_off(&mut self, failure: &Failure) {
         let problem = upstream_problem(failure);
+        self.reclaim();
         if let Some(x) = &mut self.x {
             x.error = Some(ErrorView::from(&problem));
         }
@@ -198,7 +206,8 @@ impl Run {
     /// When a stage refuses or fails.
     pub async fn response(&mut self, payload: Payload, below: usize) -> Result<Payload, Box<Problem>> {
         let payload = self.response_heads(payload, below).await?;
-        self.response_bodies(payload, below).await
+        let payload = self.response_bodies(payload, below).await?;
+        self.filter_response(payload, below).await
     }
 
     pub(super) async fn response_heads(
@@ -251,7 +260,12 @@ impl Run {
 
     /// All of them, a bit each.
     pub(super) fn every_out(&self) -> u128 {
-        self.out | self.lost | self.absent
+        self.out | self.lost | self.absent | self.faulted()
+    }
+
+    /// Stages whose filters failed.
+    fn faulted(&self) -> u128 {
+        self.desk.as_ref().map_or(0, |desk| desk.faulted())
     }
 
     /// The request was not shown to the stage.
@@ -293,11 +307,8 @@ impl Run {
             return Err(Box::new(Problem::new(ErrorKind::PluginUnavailable)));
         };
         let unit = pool.unit();
-        if hook == Hook::OnFinish || self.admitted & bit(index) == 0 {
-            if unit.health_of(hook).admit(crate::clock::monotonic_ns) == Admission::Closed {
-                return self.missed(index, stage, ErrorKind::PluginUnavailable);
-            }
-            self.admitted |= bit(index);
+        if !self.admits(index, unit, hook) {
+            return self.missed(index, stage, ErrorKind::PluginUnavailable);
         }
         match self.call(stage, pool, hook, index, call).await {
             Ok(answer) => {
@@ -327,31 +338,50 @@ impl Run {
         F: AsyncFnOnce(&mut Instance, Box<Exchange>, At) -> Called<T>,
     {
         let unit = pool.unit();
-        let end = self.x.as_ref().and_then(|x| x.deadline);
-        let deadline = || {
-            let own = Instant::now() + unit.budget().timeout;
-            end.map_or(own, |end| end.min(own))
-        };
-        let mut lease = match pool.lease(deadline).await {
+        let mut lease = match pool.lease(|| self.call_deadline(pool)).await {
             Ok(lease) => lease,
-            Err(unready) => {
-                return Err(match &unready {
-                    Unready::Failed(fault) => {
-                        self.note(stage, fault);
-                        ErrorKind::PluginFault
-                    }
-                    Unready::Overloaded | Unready::Late => ErrorKind::PluginOverloaded,
-                });
-            }
+            Err(unready) => return Err(self.unready(stage, &unready)),
         };
+        let at = unit.at(index, pool.outside(), || self.call_deadline(pool));
+        let called = self.call_in(stage, hook, at, &mut lease, call).await;
+        drop(lease);
+        if let Some(pause) = self.x.as_mut().and_then(|x| x.take_pause()) {
+            Box::pin(tokio::time::sleep(pause)).await;
+        }
+        called
+    }
+
+    /// When a call must have ended.
+    pub(super) fn call_deadline(&self, pool: &Pool) -> Instant {
+        let own = Instant::now() + pool.unit().budget().timeout;
+        let deadline = self.x.as_ref().and_then(|x| x.deadline);
+        deadline.map_or(own, |deadline| deadline.min(own))
+    }
+
+    /// Calls one hook of this instance. None when there is no exchange any more.
+    pub(super) async fn call_in<T, F>(
+        &mut self,
+        stage: &Stage,
+        hook: Hook,
+        at: At,
+        lease: &mut Lease,
+        call: F,
+    ) -> Result<Option<T>, ErrorKind>
+    where
+        F: AsyncFnOnce(&mut Instance, Box<Exchange>, At) -> Called<T>,
+    {
+        let lent = self.x.is_none() && self.lends();
+        if lent {
+            self.recall().await;
+        }
         let Some(x) = self.x.take() else { return Ok(None) };
         let began = Instant::now();
-        let (x, answer) = call(lease.instance(), x, unit.at(index, pool.outside(), deadline)).await;
+        let (x, answer) = call(lease.instance(), x, at).await;
         stage.stats.call(hook, began.elapsed());
-        let x = self.x.insert(x);
-        drop(lease);
-        if let Some(pause) = x.take_pause() {
-            Box::pin(tokio::time::sleep(pause)).await;
+        let id = x.id;
+        self.x = Some(x);
+        if lent {
+            self.lend();
         }
         if let Some(told) = &mut self.told {
             told.push(Told::of(hook, &answer));
@@ -359,16 +389,27 @@ impl Run {
         match answer {
             Ok(answer) => Ok(Some(answer)),
             Err(fault) => {
-                self.note(stage, &fault);
+                note(stage, Some(id), &fault);
                 Err(ErrorKind::PluginFault)
             }
         }
     }
 
+    /// Whether a stage may be called in this exchange; asked once.
+    pub(super) fn admits(&mut self, index: usize, unit: &Unit, hook: Hook) -> bool {
+        if hook == Hook::OnFinish || self.admitted & bit(index) == 0 {
+            if unit.health_of(hook).admit(crate::clock::monotonic_ns) == Admission::Closed {
+                return false;
+            }
+            self.admitted |= bit(index);
+        }
+        true
+    }
+
     /// The answer is there and no hook is left but `on-finish`: stages without a fault have worked.
     pub fn settle(&mut self) {
         self.settle_balancers();
-        let worked = self.admitted & !self.out;
+        let worked = self.admitted & !self.out & !self.faulted() & !self.filtering;
         self.admitted = 0;
         if worked == 0 {
             return;
@@ -380,39 +421,13 @@ impl Run {
         }
     }
 
-    /// Logs and counts a fault.
-    fn note(&self, stage: &Stage, fault: &crate::plugin::Fault) {
-        let Some(pool) = &stage.pool else { return };
-        let Self { x, .. } = self;
-        let request = x
-            .as_ref()
-            .map(|x| RequestId::of(x.id).to_string())
-            .unwrap_or_default();
-        let detail = format!(
-            "{} [request {request}, entry at {}]",
-            fault.detail,
-            pool.unit().entry.origin
-        );
-        PluginFault {
-            plugin: &stage.name,
-            hook: fault.hook,
-            kind: fault.kind,
-            detail: &detail,
-        }
-        .emit(&stage.telemetry);
-        let health = pool.unit().health_of(fault.hook);
-        if let Some(pause) = health.fault(crate::clock::monotonic_ns(), crate::ids::new_span_id()) {
-            PluginOpened {
-                plugin: &stage.name,
-                faults: health.faults(),
-                pause,
-            }
-            .emit(&stage.telemetry);
-        }
-    }
-
     /// Applies the entry's policy to a stage that could not do its work.
-    fn missed<T>(&mut self, index: usize, stage: &Stage, kind: ErrorKind) -> Result<Option<T>, Box<Problem>> {
+    pub(super) fn missed<T>(
+        &mut self,
+        index: usize,
+        stage: &Stage,
+        kind: ErrorKind,
+    ) -> Result<Option<T>, Box<Problem>> {
         self.out |= bit(index);
         let policy = stage
             .pool
@@ -430,6 +445,35 @@ impl Run {
                 Err(Box::new(Problem::new(kind)))
             }
         }
+    }
+}
+
+/// Logs and counts a fault in the exchange with this number.
+pub(super) fn note(stage: &Stage, exchange: Option<u64>, fault: &Fault) {
+    let Some(pool) = &stage.pool else { return };
+    let request = exchange
+        .map(|id| RequestId::of(id).to_string())
+        .unwrap_or_default();
+    let detail = format!(
+        "{} [request {request}, entry at {}]",
+        fault.detail,
+        pool.unit().entry.origin
+    );
+    PluginFault {
+        plugin: &stage.name,
+        hook: fault.hook,
+        kind: fault.kind,
+        detail: &detail,
+    }
+    .emit(&stage.telemetry);
+    let health = pool.unit().health_of(fault.hook);
+    if let Some(pause) = health.fault(crate::clock::monotonic_ns(), crate::ids::new_span_id()) {
+        PluginOpened {
+            plugin: &stage.name,
+            faults: health.faults(),
+            pause,
+        }
+        .emit(&stage.telemetry);
     }
 }
 

@@ -1,6 +1,8 @@
 //! One live instance of a plugin: a wasmtime store, the hooks it exports, and the calls into it. A call
 //! that fails kills the store; the exchange always comes back out.
 
+mod filter;
+
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -9,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::time::{Instant as Time, timeout_at};
-use wasmtime::component::{ComponentNamedList, Lift, Lower, Resource, TypedFunc};
+use wasmtime::component::{ComponentNamedList, Lift, Lower, Resource, ResourceAny, TypedFunc};
 use wasmtime::{Store, UpdateDeadline};
 
 use super::hook::{Fault, FaultKind, Hook};
@@ -47,6 +49,7 @@ struct Functions {
     pick: Func<Choice, Option<u32>>,
     respond: Func<Given, exports::responder::Answer>,
     tick: Option<TypedFunc<(), ()>>,
+    filter: Option<filter::Functions>,
 }
 
 /// An instance. It serves one call at a time and may serve many exchanges one after the other.
@@ -55,6 +58,8 @@ pub struct Instance {
     functions: Functions,
     /// What it asks for of whoever calls it; none where its imports never wait.
     errands: Option<mpsc::Receiver<Errand>>,
+    /// The filter of the exchange that leases it.
+    filter: Option<ResourceAny>,
     calls: u64,
     born: Time,
     /// It has lived as long as it may.
@@ -119,6 +124,7 @@ impl Instance {
                 store,
                 functions,
                 errands,
+                filter: None,
                 calls: 0,
                 born: Time::now(),
                 old: false,
@@ -477,7 +483,13 @@ fn functions(
                 .transpose()?
         };
     }
+    let filter = exports
+        .filter
+        .as_ref()
+        .map(|exports| filter::functions(&mut *store, instance, exports))
+        .transpose()?;
     Ok(Functions {
+        filter,
         describe: instance.get_typed_func(&mut *store, exports.describe)?,
         configure: instance.get_typed_func(&mut *store, exports.configure)?,
         route: optional!(route),

@@ -8,10 +8,10 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use super::{Fault, Instance, Unit, Warmer};
+use super::{Fault, Hook, Instance, Unit, Warmer};
 use crate::abi::Outside;
 use crate::telemetry::PluginStats;
 
@@ -50,6 +50,8 @@ pub struct Pool {
     failed: RefCell<Option<Fault>>,
     stats: Arc<PluginStats>,
     ready: Notify,
+    /// Places of exchanges that hold an instance while their body streams.
+    places: Arc<Semaphore>,
 }
 
 impl Pool {
@@ -65,7 +67,9 @@ impl Pool {
         if first.is_some() {
             stats.instance_created();
         }
+        let places = usize::try_from(unit.budget().max_leases).unwrap_or(Semaphore::MAX_PERMITS);
         Rc::new(Self {
+            places: Arc::new(Semaphore::new(places)),
             unit,
             warmer,
             outside,
@@ -104,6 +108,7 @@ impl Pool {
             Some(instance) => Ok(Lease {
                 instance: Some(instance),
                 pool: Rc::clone(self),
+                place: None,
             }),
             None => Box::pin(self.wait(deadline())).await,
         }
@@ -132,6 +137,28 @@ impl Pool {
         given_up.iter().for_each(|_| self.stats.instance_ended());
     }
 
+    /// An instance that may be held while a body streams, when one of the entry's `max-leases` places is free.
+    ///
+    /// # Errors
+    /// When none can be had before `deadline`.
+    pub async fn hold(self: &Rc<Self>, deadline: Instant) -> Result<Lease, Unready> {
+        let place = match Arc::clone(&self.places).try_acquire_owned() {
+            Ok(place) => place,
+            Err(_) if self.waiting.get() >= MAX_WAITING => return Err(Unready::Overloaded),
+            Err(_) => {
+                let _waiting = Waiting::enter(&self.waiting);
+                let place = Arc::clone(&self.places).acquire_owned();
+                match tokio::time::timeout_at(deadline, place).await {
+                    Ok(Ok(place)) => place,
+                    Ok(Err(_)) | Err(_) => return Err(Unready::Late),
+                }
+            }
+        };
+        let mut lease = self.lease(|| deadline).await?;
+        lease.place = Some(place);
+        Ok(lease)
+    }
+
     async fn wait(self: &Rc<Self>, deadline: Instant) -> Result<Lease, Unready> {
         if self.waiting.get() >= MAX_WAITING {
             return Err(Unready::Overloaded);
@@ -142,6 +169,7 @@ impl Pool {
                 return Ok(Lease {
                     instance: Some(instance),
                     pool: Rc::clone(self),
+                    place: None,
                 });
             }
             let notified = self.ready.notified();
@@ -155,9 +183,22 @@ impl Pool {
         }
     }
 
+    /// Instances that may live at once: those that filters hold take none from other calls.
+    fn most(&self) -> usize {
+        let budget = self.unit.budget();
+        let held = if self.unit.has(Hook::BodyFilter) {
+            budget.max_leases
+        } else {
+            0
+        };
+        budget
+            .max_instances
+            .saturating_add(usize::try_from(held).unwrap_or(usize::MAX))
+    }
+
     /// Asks the warmer for one more, unless that is under way or there are as many as may be.
     fn ask(self: &Rc<Self>) {
-        if self.asked.get() || self.live.get() >= self.unit.budget().max_instances {
+        if self.asked.get() || self.live.get() >= self.most() {
             return;
         }
         let Some(made) = self.warmer.request(&self.unit) else {
@@ -245,9 +286,24 @@ impl Drop for Waiting<'_> {
 pub struct Lease {
     instance: Option<Box<Instance>>,
     pool: Rc<Pool>,
+    /// Free again when the instance is back.
+    place: Option<OwnedSemaphorePermit>,
 }
 
 impl Lease {
+    /// The exchange keeps the instance for long: others need another.
+    pub fn keep(&self) {
+        if self.pool.idle.borrow().is_empty() {
+            self.pool.ask();
+        }
+    }
+
+    /// The pool that it goes back to.
+    #[must_use]
+    pub fn pool(&self) -> &Rc<Pool> {
+        &self.pool
+    }
+
     /// The instance.
     #[expect(clippy::expect_used, reason = "taken only by drop")]
     pub fn instance(&mut self) -> &mut Instance {

@@ -38,6 +38,15 @@ pub(super) struct Exports {
     pub(super) pick: Option<ComponentExportIndex>,
     pub(super) respond: Option<ComponentExportIndex>,
     pub(super) tick: Option<ComponentExportIndex>,
+    pub(super) filter: Option<FilterExports>,
+}
+
+/// Places of the functions of `body-filter`.
+#[derive(Debug)]
+pub(super) struct FilterExports {
+    pub(super) open: ComponentExportIndex,
+    pub(super) push: ComponentExportIndex,
+    pub(super) finish: ComponentExportIndex,
 }
 
 impl Exports {
@@ -48,7 +57,16 @@ impl Exports {
             component.get_export_index(Some(&interface), function)
         };
         let handle = |interface: &str| find(interface, "handle");
+        let filter = |function: &str| find("body-filter", function);
+        let of_filter = || {
+            Some(FilterExports {
+                open: filter("open")?,
+                push: filter("[method]filter.push")?,
+                finish: filter("[method]filter.finish")?,
+            })
+        };
         Ok(Self {
+            filter: of_filter(),
             describe: find("plugin", "describe").ok_or(LinkError::NotAPlugin)?,
             configure: find("plugin", "configure").ok_or(LinkError::NotAPlugin)?,
             route: find("router", "route"),
@@ -77,8 +95,7 @@ impl Exports {
             Hook::OnFinish => self.on_finish.is_some(),
             Hook::Balancer => self.pick.is_some(),
             Hook::OnTick => self.tick.is_some(),
-            // Not called by this version.
-            Hook::BodyFilter => false,
+            Hook::BodyFilter => self.filter.is_some(),
         }
     }
 }

@@ -81,6 +81,9 @@ pub enum FailureKind {
     /// The request body failed or did not have its declared length; the source says why. The client's doing.
     #[error("the request body failed")]
     RequestBody,
+    /// Something of the gateway's broke the response's body off; the source says what. Not the upstream's doing.
+    #[error("the response's body was broken off")]
+    Cut,
     /// The client sent nothing of its request body for longer than the idle timeout. The client's doing.
     #[error("the request body stalled")]
     RequestStalled,
@@ -104,6 +107,7 @@ impl FailureKind {
                 | Self::CircuitOpen { .. }
                 | Self::Overloaded(_)
                 | Self::RequestBody
+                | Self::Cut
                 | Self::RequestStalled
                 | Self::NoTunnel
                 | Self::Unsendable(_)

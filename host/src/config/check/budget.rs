@@ -8,7 +8,7 @@ use super::super::model::{BodyOverflow, Budget, OnFault};
 use super::super::reader::Reader;
 
 /// All keys that [`read`] asks for.
-pub(super) const KEYS: [&str; 12] = [
+pub(super) const KEYS: [&str; 13] = [
     "max-memory",
     "cpu",
     "timeout",
@@ -21,6 +21,7 @@ pub(super) const KEYS: [&str; 12] = [
     "max-outbound",
     "max-instances",
     "max-age",
+    "max-leases",
 ];
 
 /// Largest linear memory of a 32-bit component.
@@ -52,6 +53,7 @@ pub(super) fn read(reader: &mut Reader<'_>, inherited: &Budget) -> Budget {
         max_instances: reader.number("max-instances", 1..=1_000, inherited.max_instances),
         max_age: reader.time("max-age", age, inherited.max_age),
         max_calls: reader.number("max-calls", 0..=u64::from(u32::MAX), inherited.max_calls),
+        max_leases: reader.number("max-leases", 1..=10_000, inherited.max_leases),
     }
 }
 
@@ -87,7 +89,7 @@ mod tests {
     #[test]
     fn every_key_is_known_in_every_place() {
         let all = "max-memory = '1MiB', cpu = '1ms', timeout = '1s', on-fault = 'skip', max-body = '1KiB', \
-                   body-overflow = 'prefix', max-decoded-ratio = 10, shared = '1KiB', max-calls = 1, max-outbound = 3, max-instances = 2, max-age = '1h'";
+                   body-overflow = 'prefix', max-decoded-ratio = 10, shared = '1KiB', max-calls = 1, max-outbound = 3, max-instances = 2, max-age = '1h', max-leases = 1";
         assert!(KEYS.iter().all(|key| all.contains(key)));
         let config = parsed(&format!(
             "gateway.plugin-defaults = {{ {all} }}\nplugins.a = {{ {all} }}\n\

@@ -280,7 +280,7 @@ mod tests {
           |
         4 | pipeline = [{ plugin = 'a', allow = { attributes = […] } }]
           |                             ^^^^^
-          = help: possible keys: body-overflow, config, cpu, max-age, max-body, max-calls, max-decoded-ratio, max-instances, max-memory, max-outbound, on-fault, plugin, shared, timeout
+          = help: possible keys: body-overflow, config, cpu, max-age, max-body, max-calls, max-decoded-ratio, max-instances, max-leases, max-memory, max-outbound, on-fault, plugin, shared, timeout
         ");
     }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use http::{HeaderValue, Response};
 use tokio::time::Instant;
 
-use super::balanced;
 use super::hedge::{self, Hedge};
+use super::{balanced, lent};
 use crate::exchange::{Exchange, RequestHead as Head, ResponseHead, UpstreamView as AnsweredBy};
 use crate::gateway::affinity::Tie;
 use crate::gateway::upgrade;
@@ -48,6 +48,10 @@ pub(super) async fn send(
     if let Some(balancer) = &target.balancer {
         return Box::pin(balanced::send(run, target, balancer, body, terms)).await;
     }
+    if run.lends() {
+        return Box::pin(lent::send(run, target, body, terms)).await;
+    }
+    let x = run.x();
     let head = head(target, &x.request, x.upgrade.as_ref());
     let affinity = target.affinity.as_deref();
     let tie = affinity.map(|affinity| affinity.tie(&x.request, x.client_ip));

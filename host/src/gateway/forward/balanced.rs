@@ -30,6 +30,7 @@ pub(super) async fn send(
     let tie = affinity.map(|affinity| affinity.tie(&x.request, x.client_ip));
     let tie = tie.unwrap_or_default();
     let head = head(target, &request, upgrade.as_ref());
+    run.lend();
     let asking = Asking {
         run: Mutex::new(run),
         balancer,
@@ -52,7 +53,9 @@ pub(super) async fn send(
         }
         _ => (target.cluster.send(head, body, until, aim).await, 0),
     };
-    let x = asking.run.into_inner().x();
+    let run = asking.run.into_inner();
+    run.recall().await;
+    let x = run.x();
     x.answered_by.tries += tries;
     came(x, target, tie, sent, result)
 }

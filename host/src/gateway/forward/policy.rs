@@ -144,6 +144,7 @@ fn reason(kind: FailureKind) -> Option<RetryReason> {
         | FailureKind::Overloaded(_)
         | FailureKind::Deadline
         | FailureKind::RequestBody
+        | FailureKind::Cut
         | FailureKind::RequestStalled
         | FailureKind::NoTunnel
         | FailureKind::Unsendable(_) => None,

@@ -22,9 +22,12 @@ impl Source {
     pub(super) fn of(body: RequestBody, keep: Keep) -> (RequestBody, Self) {
         let body = match (keep, body) {
             (Keep::Nothing, body) => return (body, Self(None)),
-            (Keep::UpTo(max), body @ (RequestBody::Stream(_) | RequestBody::Chained(..))) => {
-                RequestBody::Kept(Kept::new(body, max))
-            }
+            // A filtered body is kept as it was filtered: filters see it once.
+            (
+                Keep::UpTo(max),
+                body @ (RequestBody::Stream(_) | RequestBody::Chained(..) | RequestBody::Changed(_)),
+            ) => RequestBody::Kept(Kept::new(body, max)),
+            (Keep::AtHand, body @ RequestBody::Changed(_)) => RequestBody::Kept(Kept::new(body, 0)),
             (_, body) => body,
         };
         match body.replay() {

@@ -146,6 +146,8 @@ kinds! {
         "A plugin of the route has no version that could be loaded, or it failed so often that it is not called.";
     PluginFault, "plugin-fault", SERVICE_UNAVAILABLE, Plugin, "Plugin fault",
         "A plugin of the route trapped, used up its time or memory, or gave an answer that is none.";
+    BodyFilterAborted, "body-filter-aborted", BAD_REQUEST, Plugin, "Body broken off",
+        "A plugin that filters the body broke it off; of a response whose head was sent, the log alone says so.";
     PluginOverloaded, "plugin-overloaded", SERVICE_UNAVAILABLE, Plugin, "Plugin overloaded",
         "All instances of a plugin of the route were busy for too long.";
     Overloaded, "overloaded", SERVICE_UNAVAILABLE, Gateway, "Overloaded",

@@ -117,7 +117,7 @@ fn what_an_any_cannot_be_is_refused() {
        |
     16 | { any = ['a', { plugin = 'b', grant = … }] },
        |                               ^^^^^
-       = help: possible keys: body-overflow, config, cpu, max-age, max-body, max-calls, max-decoded-ratio, max-instances, max-memory, max-outbound, on-fault, plugin, shared, timeout
+       = help: possible keys: body-overflow, config, cpu, max-age, max-body, max-calls, max-decoded-ratio, max-instances, max-leases, max-memory, max-outbound, on-fault, plugin, shared, timeout
     ");
 }
 

@@ -79,6 +79,12 @@ pub(super) const BUDGET: &[Key] = &[
         default: Value("0"),
         text: "An instance is replaced after so many calls; 0 = never.",
     },
+    Key {
+        name: "max-leases",
+        kind: Number(1, 10_000),
+        default: Value("100"),
+        text: "Instances that a worker may have leased to bodies which `body-filter` hooks of the plugin filter; further ones wait for `timeout`, then 503.",
+    },
 ];
 
 pub(super) const PIPELINE: &str = "Plugins in order. An element is the name of an entry, an entry with overrides, a named list (`\"@base\"`) or \
