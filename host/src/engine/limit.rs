@@ -139,12 +139,24 @@ impl CpuMeter {
         self.used = Duration::ZERO;
         self.mark = None;
         self.began = None;
+        if self.back.0.load(Ordering::Relaxed) != 0 {
+            self.back.0.store(0, Ordering::Relaxed);
+        }
     }
 
     /// The guest is about to wait, and others use the thread.
     pub fn pause(&mut self) {
-        if let Some(mark) = self.mark.take() {
-            self.used += thread_cpu_time().saturating_sub(mark);
+        if let Some(since) = self.since() {
+            self.used += thread_cpu_time().saturating_sub(since);
+        }
+        self.mark = None;
+    }
+
+    /// The thread's CPU time since when the guest has run without a look at it.
+    fn since(&mut self) -> Option<Duration> {
+        match self.back.0.swap(0, Ordering::Relaxed) {
+            0 => self.mark,
+            back => Some(Duration::from_nanos(back)),
         }
     }
 
@@ -165,10 +177,7 @@ impl CpuMeter {
     /// When one of the budgets is used up.
     pub fn check(&mut self) -> Result<(), OverBudget> {
         let (cpu, now) = (thread_cpu_time(), Instant::now());
-        let since = match self.back.0.swap(0, Ordering::Relaxed) {
-            0 => self.mark.unwrap_or(cpu),
-            back => Duration::from_nanos(back),
-        };
+        let since = self.since().unwrap_or(cpu);
         self.used += cpu.saturating_sub(since);
         self.mark = Some(cpu);
         let began = *self.began.get_or_insert(now);
@@ -255,5 +264,12 @@ mod tests {
             Err(OverBudget::Cpu(Duration::from_millis(20))),
             "its own time adds up over its waits"
         );
+        meter.start();
+        meter.back().note();
+        meter.pause();
+        burn();
+        burn();
+        meter.resume();
+        assert_eq!(meter.check(), Ok(()), "it gave the thread away, then waited");
     }
 }

@@ -310,8 +310,7 @@ impl Run {
                 Ok(true) => {
                     lease.keep();
                     self.filtering |= bit(index);
-                    let at = pool.unit().at(index);
-                    links.push(Link::new(stage.clone(), at, side, self.desk(), lease));
+                    links.push(Link::new(stage.clone(), index, side, self.desk(), lease));
                 }
                 Ok(false) => {}
                 Err(kind) => {
@@ -328,7 +327,7 @@ impl Run {
         let (Some(stage), unit) = (pipeline.stages.get(index), Rc::clone(lease.pool())) else {
             return Ok(false);
         };
-        let at = unit.unit().at(index);
+        let at = unit.unit().at(index, unit.outside(), || self.call_deadline(&unit));
         let called = self.call_in(stage, Hook::BodyFilter, at, lease, async |instance, x, at| {
             instance.open_filter(x, at, side).await
         });

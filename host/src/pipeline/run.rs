@@ -368,6 +368,7 @@ impl Run {
         call: F,
     ) -> Result<Option<T>, ErrorKind>
     where
+        T: Verdict,
         F: AsyncFnOnce(&mut Instance, Box<Exchange>, At) -> Called<T>,
     {
         let lent = self.x.is_none() && self.lends();

@@ -119,6 +119,13 @@ impl Verdict for Option<usize> {
 }
 
 /// `on-finish` has none.
+/// Whether a body is filtered.
+impl Verdict for bool {
+    fn name(&self) -> &'static str {
+        if *self { "open" } else { "none" }
+    }
+}
+
 impl Verdict for () {
     fn name(&self) -> &'static str {
         "done"

@@ -350,7 +350,7 @@ impl Instance {
     /// Calls a function: directly, or on a fiber until the call's end. A call that is given up leaves the exchange where it is.
     async fn run<P, R>(&mut self, function: TypedFunc<P, R>, at: &At, params: P) -> wasmtime::Result<R>
     where
-        P: ComponentNamedList + Lower + Send + Sync + 'static,
+        P: ComponentNamedList + Lower + Send + Sync,
         R: ComponentNamedList + Lift + Send + Sync + 'static,
     {
         let Some(fiber) = &at.fiber else {

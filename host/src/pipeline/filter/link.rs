@@ -26,7 +26,8 @@ type Call = Pin<Box<dyn Future<Output = (Lease, Called<Filtered>)>>>;
 /// One filter of a chain.
 pub(super) struct Link {
     stage: Stage,
-    at: At,
+    /// Its place in the pipeline.
+    index: usize,
     side: Side,
     policy: OnFault,
     desk: Rc<Desk>,
@@ -98,11 +99,11 @@ impl std::fmt::Debug for Link {
 
 impl Link {
     /// A filter that its instance has just opened.
-    pub(super) fn new(stage: Stage, at: At, side: Side, desk: Rc<Desk>, lease: Lease) -> Self {
+    pub(super) fn new(stage: Stage, index: usize, side: Side, desk: Rc<Desk>, lease: Lease) -> Self {
         let policy = stage.pool.as_ref().map(|pool| pool.unit().on_fault());
         Self {
             stage,
-            at,
+            index,
             side,
             policy: policy.unwrap_or(OnFault::Reject),
             desk,
@@ -193,7 +194,7 @@ impl Link {
                 })
             }
             Err(_) => {
-                self.desk.fault(self.at.stage);
+                self.desk.fault(self.index);
                 self.lease = None;
                 if self.policy == OnFault::Skip && self.given == Given::Same {
                     self.stage.stats.skipped();
@@ -228,7 +229,9 @@ impl Link {
                 self.desk.put(x);
                 return Poll::Ready(Err(over()));
             };
-            let (at, side, job) = (self.at, self.side, job.clone());
+            let at = at(&lease, self.index);
+            let fiber = at.fiber.is_some();
+            let (side, job) = (self.side, job.clone());
             let stats = std::sync::Arc::clone(&self.stage.stats);
             let call = async move {
                 let began = Instant::now();
@@ -236,7 +239,7 @@ impl Link {
                 stats.call(Hook::BodyFilter, began.elapsed());
                 (lease, called)
             };
-            if at.fiber {
+            if fiber {
                 self.call = Some(Box::pin(call));
             } else {
                 // It never waits.
@@ -264,6 +267,12 @@ impl Link {
     }
 }
 
+/// How the instance is called now. A streaming body may take longer than its exchange's deadline, which is for its head.
+fn at(lease: &Lease, index: usize) -> At {
+    let (pool, unit) = (lease.pool(), lease.pool().unit());
+    unit.at(index, pool.outside(), || Instant::now() + unit.budget().timeout)
+}
+
 async fn run(lease: &mut Lease, x: Box<Exchange>, at: At, side: Side, job: Job) -> Called<Filtered> {
     match job {
         Job::Push(piece) => lease.instance().push(x, at, &piece).await,
@@ -277,22 +286,24 @@ impl Drop for Link {
     fn drop(&mut self) {
         if let Some(call) = self.call.take() {
             let desk = Rc::clone(&self.desk);
-            let at = self.at;
+            let index = self.index;
             tokio::task::spawn_local(async move {
                 let (mut lease, (x, _)) = call.await;
                 desk.put(x);
                 // An instance that works on fibers dies with an unfinished filter, without a call.
-                drop(lease.instance().drop_filter(at));
+                let at = at(&lease, index);
+                drop(lease.instance().drop_filter(&at));
             });
             return;
         }
         if let Some(mut lease) = self.lease.take()
-            && let Err(fault) = lease.instance().drop_filter(self.at)
+            && let at = at(&lease, self.index)
+            && let Err(fault) = lease.instance().drop_filter(&at)
         {
             note(&self.stage, None, &fault);
-            self.desk.fault(self.at.stage);
+            self.desk.fault(self.index);
         }
-        if self.desk.faulted() & bit(self.at.stage) == 0 {
+        if self.desk.faulted() & bit(self.index) == 0 {
             self.stage.worked();
         }
     }

@@ -47,12 +47,8 @@ impl Instance {
             Side::Request => Phase::RequestBody,
             Side::Response => Phase::ResponseBody,
         };
-        self.enter(x, at, phase);
-        let result = if at.fiber {
-            open.call_async(&mut self.store, (side.into(),)).await
-        } else {
-            open.call(&mut self.store, (side.into(),))
-        };
+        self.enter(x, &at, phase);
+        let result = self.run(open, &at, (side.into(),)).await;
         let result = result.map(|(filter,)| {
             self.filter = filter;
             self.filter.is_some()
@@ -66,10 +62,9 @@ impl Instance {
         let (Some(push), Some(filter)) = (push, self.filter) else {
             return (x, Err(not_exported(Hook::BodyFilter)));
         };
-        self.enter(x, at, Phase::Piece);
+        self.enter(x, &at, Phase::Piece);
         let result = match push.typed::<(ResourceAny, &[u8]), (Output,)>(&self.store) {
-            Ok(push) if at.fiber => push.call_async(&mut self.store, (filter, piece)).await,
-            Ok(push) => push.call(&mut self.store, (filter, piece)),
+            Ok(push) => self.run(push, &at, (filter, piece)).await,
             Err(error) => Err(error),
         };
         let result = result.and_then(|(output,)| Ok(output.accept(self.store.data_mut())?));
@@ -86,16 +81,14 @@ impl Instance {
             Side::Request => Phase::RequestEnd,
             Side::Response => Phase::ResponseEnd,
         };
-        self.enter(x, at, phase);
-        let result = if at.fiber {
-            match finish.call_async(&mut self.store, (filter,)).await {
-                Ok(output) => filter.resource_drop_async(&mut self.store).await.map(|()| output),
-                Err(error) => Err(error),
+        self.enter(x, &at, phase);
+        let result = match (self.run(finish, &at, (filter,)).await, &at.fiber) {
+            (Ok(output), Some(_)) => {
+                let dropped = filter.resource_drop_async(&mut self.store).await;
+                dropped.map(|()| output)
             }
-        } else {
-            finish
-                .call(&mut self.store, (filter,))
-                .and_then(|output| filter.resource_drop(&mut self.store).map(|()| output))
+            (Ok(output), None) => filter.resource_drop(&mut self.store).map(|()| output),
+            (Err(error), _) => Err(error),
         };
         let result = result.and_then(|(output,)| Ok(output.accept(self.store.data_mut())?));
         self.leave(Hook::BodyFilter, result)
@@ -106,11 +99,11 @@ impl Instance {
     ///
     /// # Errors
     /// When the filter's destructor fails; the instance is dead then.
-    pub fn drop_filter(&mut self, at: At) -> Result<(), Fault> {
+    pub fn drop_filter(&mut self, at: &At) -> Result<(), Fault> {
         let Some(filter) = self.filter.take() else {
             return Ok(());
         };
-        if self.dead || at.fiber {
+        if self.dead || at.fiber.is_some() {
             self.dead = true;
             return Ok(());
         }
