@@ -188,8 +188,8 @@ mod tests {
             bytes.push((rest & 0x7f) as u8 | 0x80);
             rest >>= 7;
         }
-        bytes.push(rest as u8);
-        bytes.push(name.len() as u8);
+        bytes.push(u8::try_from(rest).unwrap());
+        bytes.push(u8::try_from(name.len()).unwrap());
         bytes.extend_from_slice(name);
         bytes.resize(bytes.len() + MAX_TYPES + 1, 0);
         assert!(component(&bytes).unwrap_err().to_string().contains("at most"));

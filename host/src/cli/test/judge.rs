@@ -115,7 +115,7 @@ fn message(
         let values: Vec<String> = headers
             .get_all(field)
             .iter()
-            .map(|value| to_text(value.as_bytes()).into())
+            .map(|value| to_text(value.as_bytes()))
             .collect();
         let values = (!values.is_empty()).then_some(values);
         say(same(&format!("field `{field}` of the {name}"), wanted, &values));
