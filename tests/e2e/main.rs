@@ -23,4 +23,5 @@ mod http2;
 mod plugins;
 mod recourse;
 mod reload;
+mod stores;
 mod tls;
