@@ -23,6 +23,7 @@ mod http2;
 mod plugins;
 mod recourse;
 mod reload;
+mod stores;
 mod ticks;
 mod tls;
 mod waits;

@@ -16,6 +16,7 @@ mod component;
 mod demo;
 mod guests;
 mod plugins;
+mod redis;
 mod say;
 mod test;
 mod tidy;

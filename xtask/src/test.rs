@@ -3,10 +3,11 @@
 use anyhow::Result;
 
 use crate::tree::Tree;
-use crate::{command, guests, plugins, say};
+use crate::{command, guests, plugins, redis, say};
 
 /// Runs the command; `words` go to `cargo test` as they are.
 pub(crate) fn run(tree: &Tree, words: &[String]) -> Result<()> {
+    redis::ensure()?;
     say::step("building the plugins and the guests of the tests");
     plugins::build(tree)?;
     guests::build(tree)?;

@@ -115,7 +115,10 @@ pub(super) fn lone_entry<'a>(mut reader: Reader<'a>, name: &'a str) -> PluginEnt
     let none = || names("upstream", "upstreams", &[]);
     let plugins = names("plugin", "plugins", &[]);
     let gateway = gateway::read(reader.absent(), &plugins);
-    let known = grants::Known { upstreams: &none() };
+    let known = grants::Known {
+        upstreams: &none(),
+        stores: &store::Stores::read(Vec::new()),
+    };
     entry::read_entry(Named { name, reader }, &gateway, &known)
 }
 

@@ -327,7 +327,9 @@ impl Run {
         let (Some(stage), unit) = (pipeline.stages.get(index), Rc::clone(lease.pool())) else {
             return Ok(false);
         };
-        let at = unit.unit().at(index, unit.outside(), || self.call_deadline(&unit));
+        let at = unit
+            .unit()
+            .at(index, unit.outside(), || self.call_deadline(&unit));
         let called = self.call_in(stage, Hook::BodyFilter, at, lease, async |instance, x, at| {
             instance.open_filter(x, at, side).await
         });
