@@ -564,7 +564,7 @@ mod tests {
         let places: Vec<&str> = found.iter().filter_map(|text| text.split(' ').next()).collect();
         assert_eq!(
             places,
-            ["2:1", "3:1", "4:23", "4:28", "5:21", "5:37", "8:1", "9:23"],
+            ["2:1", "3:1", "4:22", "4:27", "5:21", "5:37", "8:1", "9:22"],
             "{found:#?}"
         );
     }
