@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use tokio::{task, time};
 
@@ -18,6 +19,9 @@ use crate::gateway::site::Site;
 use crate::patience::{PATIENCE, eventually};
 use crate::port;
 use crate::request::Request;
+
+/// The longest time of a command: one that compiles an interpreter of 18 MB takes half a minute beside other tests.
+const COMMAND: Duration = Duration::from_secs(180);
 
 /// Most bytes of output that are kept.
 const MAX_OUTPUT: usize = 4 << 20;
@@ -171,7 +175,7 @@ pub async fn portcullis_with(arguments: &[&str], folder: &Path, variables: &[(&s
         .current_dir(folder)
         .stdin(Stdio::null());
     let ended = task::spawn_blocking(move || command.output().expect("a binary that starts"));
-    time::timeout(PATIENCE, ended)
+    time::timeout(COMMAND, ended)
         .await
         .expect("a command that ends")
         .expect("no panic")
