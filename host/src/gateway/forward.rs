@@ -2,7 +2,6 @@
 //! refuses to know how the request came in and how the answer goes out.
 
 mod attempt;
-mod balanced;
 mod hedge;
 mod lent;
 mod mirror;

@@ -4,15 +4,11 @@
 mod origin;
 
 use std::cell::RefCell;
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
 use http::Uri;
 use http::uri::PathAndQuery;
-use http_body::Body as _;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
@@ -20,6 +16,7 @@ use self::origin::Origins;
 use super::view::{UpstreamView, View};
 use crate::abi::{EntryContext, HttpAnswer, HttpCall, HttpError, Outside, Work, patience};
 use crate::config::{HttpGrant, HttpScheme};
+use crate::message::body::{CollectError, collect_capped};
 use crate::net::RequestBody;
 use crate::upstream::{Aim, Cluster, Failure, FailureKind, RequestHead, Until};
 
@@ -215,21 +212,16 @@ async fn exchange(
     let sent = Box::pin(cluster.send(head, body, until, Aim::default())).await;
     told(sent.as_ref().map(|_| ()));
     let response = sent.map_err(|failure| failed(&failure))?;
-    let (parts, mut body) = response.into_parts();
-    let mut whole = BytesMut::new();
-    let most = call.max_body;
-    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-        let frame = frame.map_err(|failure| failed(&failure))?;
-        let Some(data) = frame.data_ref() else { continue };
-        if whole.len() as u64 + data.len() as u64 > most {
-            return Err(HttpError::TooLong(most));
-        }
-        whole.extend_from_slice(data);
-    }
+    let (parts, body) = response.into_parts();
+    let most = usize::try_from(call.max_body).unwrap_or(usize::MAX);
+    let whole = collect_capped(body, most).await.map_err(|error| match error {
+        CollectError::TooLarge { .. } => HttpError::TooLong(call.max_body),
+        CollectError::Body(failure) => failed(&failure),
+    })?;
     Ok(HttpAnswer {
         status: parts.status,
         headers: parts.headers,
-        body: Bytes::from(whole),
+        body: whole.bytes,
     })
 }
 

@@ -277,15 +277,9 @@ async fn stopped(
     sent: &mut Option<Sent>,
     names: &Names,
 ) -> Payload {
-    let problem = match stop {
-        Stop::Fail(problem) => problem,
-        Stop::Respond(reply, below) => {
-            let payload = run.accept(*reply);
-            match run.response(payload, below).await {
-                Ok(payload) => return payload,
-                Err(problem) => problem,
-            }
-        }
+    let problem = match run.stopped(stop).await {
+        Ok(payload) => return payload,
+        Err(problem) => problem,
     };
     match run.fail(problem, Retry::Possible).await {
         Failed::Answer(payload) => payload,

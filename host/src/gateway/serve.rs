@@ -230,15 +230,9 @@ async fn stopped(ending: &mut Ending, stop: Stop) -> Payload {
         }
         stop => stop,
     };
-    let problem = match stop {
-        Stop::Fail(problem) => problem,
-        Stop::Respond(reply, below) => {
-            let payload = run.accept(*reply);
-            match run.response(payload, below).await {
-                Ok(payload) => return payload,
-                Err(problem) => problem,
-            }
-        }
+    let problem = match run.stopped(stop).await {
+        Ok(payload) => return payload,
+        Err(problem) => problem,
     };
     match run.fail(problem, Retry::Impossible).await {
         Failed::Answer(payload) => payload,

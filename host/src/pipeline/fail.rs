@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::balancer::Unbalanced;
 use super::bodies::client_body_problem;
 use super::filter::cut_problem;
-use super::{Payload, Run};
+use super::{Payload, Run, Stop};
 use crate::abi::{ErrorAction, ResponseAction};
 use crate::exchange::{ErrorView, ResponseHead};
 use crate::message::problem::{ErrorKind, Problem};
@@ -41,6 +41,21 @@ pub enum Retry {
 }
 
 impl Run {
+    /// What a request that was stopped is answered with: the answer that a stage meant, once the response hooks of the stages
+    /// before it have seen it.
+    ///
+    /// # Errors
+    /// The error that is to be answered.
+    pub async fn stopped(&mut self, stop: Stop) -> Result<Payload, Box<Problem>> {
+        match stop {
+            Stop::Fail(problem) => Err(problem),
+            Stop::Respond(reply, below) => {
+                let payload = self.accept(*reply);
+                self.response(payload, below).await
+            }
+        }
+    }
+
     /// Answers with an error.
     pub async fn fail(&mut self, problem: Box<Problem>, retry: Retry) -> Failed {
         let pipeline = Rc::clone(&self.pipeline);

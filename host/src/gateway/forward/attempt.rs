@@ -7,7 +7,7 @@ use http::{HeaderValue, Response};
 use tokio::time::Instant;
 
 use super::hedge::{self, Hedge};
-use super::{balanced, lent};
+use super::lent;
 use crate::exchange::{Exchange, RequestHead as Head, ResponseHead, UpstreamView as AnsweredBy};
 use crate::gateway::affinity::Tie;
 use crate::gateway::upgrade;
@@ -45,10 +45,7 @@ pub(super) async fn send(
         first_byte_us: 0,
         tries: x.answered_by.tries + 1,
     };
-    if let Some(balancer) = &target.balancer {
-        return Box::pin(balanced::send(run, target, balancer, body, terms)).await;
-    }
-    if run.lends() {
+    if target.balancer.is_some() || run.lends() {
         return Box::pin(lent::send(run, target, body, terms)).await;
     }
     let x = run.x();

@@ -137,9 +137,8 @@ impl Link {
             State::Through => return Poll::Ready(Ok(self.through())),
             State::Open => {}
         }
-        let job = match self.job.take().or_else(|| self.next()) {
-            Some(job) => job,
-            None => return Poll::Ready(Ok(Step::Wants)),
+        let Some(job) = self.job.take().or_else(|| self.next()) else {
+            return Poll::Ready(Ok(Step::Wants));
         };
         let Poll::Ready(answer) = self.poll_call(&job, cx) else {
             self.job = Some(job);
