@@ -1,8 +1,9 @@
 //! What goes wrong while a plugin waits costs its own exchange, within its time.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use portcullis_tests::upstream::Step;
+use tokio::time::Instant;
 
 use super::*;
 

@@ -16,7 +16,7 @@ use crate::client;
 use crate::gateway::Errors;
 use crate::gateway::builder::GatewayBuilder;
 use crate::gateway::site::Site;
-use crate::patience::{PATIENCE, eventually};
+use crate::patience::eventually;
 use crate::port;
 use crate::request::Request;
 

@@ -73,7 +73,7 @@ impl Plugin for Metronome {
     fn on_request(&mut self, _: &mut Request) -> Result<Action, Problem> {
         let overlap = shared::get("overlap").map_or("", |_| " overlap");
         let ticks = text("ticks").unwrap_or_else(|| "0".to_owned());
-        Ok(Action::respond(Reply::text(200, &format!("{ticks}{overlap}"))))
+        Ok(Action::respond(Reply::text(200, format!("{ticks}{overlap}"))))
     }
 }
 
