@@ -1,7 +1,7 @@
 //! Guests in JavaScript, by componentize-qjs: QuickJS with the modules already evaluated, as one component.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -85,21 +85,46 @@ fn ensure_toolchain(tree: &Tree, lock: &[u8]) -> Result<PathBuf> {
     clear(&root)?;
     copy(&tree.path(MANIFEST), &root.join("package.json"))?;
     copy(&tree.path(LOCK), &root.join("package-lock.json"))?;
-    command::output(
-        Command::new("npm")
-            // Not `npm ci`: it refuses a lock file without the optional binding of some platform, which is how
-            // npm writes it when a registry does not have that one.
-            .args([
-                "install",
-                "--ignore-scripts",
-                "--no-audit",
-                "--no-fund",
-                "--loglevel=error",
-            ])
-            .env("NO_UPDATE_NOTIFIER", "1")
-            .current_dir(&root),
-    )
-    .context("componentize-qjs, which the guests in JavaScript are built with, could not be installed")?;
+    install(&root, &program)
+        .context("componentize-qjs, which the guests in JavaScript are built with, could not be installed")?;
     component::replace(&installed, lock)?;
     Ok(program)
+}
+
+/// How often an installation is begun before it is given up.
+const ATTEMPTS: usize = 3;
+
+/// Has npm install what the lock file in `root` names, until `program` starts: npm leaves an optional dependency that
+/// it could not fetch out without a word, and the binding to the machine's own code is one.
+fn install(root: &Path, program: &Path) -> Result<()> {
+    let mut left = ATTEMPTS;
+    loop {
+        command::output(
+            Command::new("npm")
+                // Not `npm ci`: it refuses a lock file without the optional binding of some platform, which is how
+                // npm writes it when a registry does not have that one.
+                .args([
+                    "install",
+                    "--ignore-scripts",
+                    "--no-audit",
+                    "--no-fund",
+                    "--loglevel=error",
+                ])
+                .env("NO_UPDATE_NOTIFIER", "1")
+                .current_dir(root),
+        )?;
+        left -= 1;
+        match command::output(Command::new("node").arg(program).arg("--help")) {
+            Ok(_) => return Ok(()),
+            Err(why) if left == 0 => {
+                return Err(why.context(format!(
+                    "npm left out the part of componentize-qjs for this machine {ATTEMPTS} times: is its registry reached?"
+                )));
+            }
+            Err(_) => {
+                say::step("npm left out the part of componentize-qjs for this machine; once more");
+                clear(&root.join("node_modules"))?;
+            }
+        }
+    }
 }
