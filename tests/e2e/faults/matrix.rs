@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use portcullis_tests::patience::eventually;
-use portcullis_tests::{Answer, Gateway, Request, Upstream};
+use portcullis_tests::{Answer, Gateway, Load, Request, Upstream};
 use tokio::time::Instant;
 
 use super::stand::{bad, count, entry, faults, plugin, route};
@@ -69,6 +69,12 @@ const MODES: [(&str, &str); 2] = [
 
 /// What an answer may take at most: a budget is some milliseconds, the rest is for a machine that is busy.
 const BUDGET: Duration = Duration::from_secs(3);
+
+/// What the request after a fault may take at most.
+const RECOVERY: Duration = Duration::from_secs(1);
+
+/// Connections with requests that no fault may change, while the faults happen.
+const CONNECTIONS: usize = 32;
 
 /// A hook to fail in.
 #[derive(Clone, Copy)]
@@ -198,16 +204,33 @@ fn request(name: &str) -> Request {
     Request::post(&format!("/{name}"), "hello").header("x-do", "trace on-response tell rogue.half-done")
 }
 
-async fn start(main: &Upstream, toml: &str) -> Gateway {
+/// A request to the route that no fault has anything to do with.
+fn beside() -> Request {
+    Request::get("/beside").header("x-api-key", "key")
+}
+
+/// Load on the route beside, whose answers have to be whole.
+fn load(gateway: &Gateway) -> Load {
+    Load::new(gateway.address(), beside())
+        .connections(CONNECTIONS)
+        .pause(Duration::from_millis(20))
+        .check(|answer| match is_whole(answer) {
+            true => Ok(()),
+            false => Err(format!("{answer:?}")),
+        })
+}
+
+async fn start(main: &Upstream, calm: &Upstream, toml: &str) -> Gateway {
     Gateway::new()
         .guest("rogue")
         .guest("trace")
         .guest("gate")
         .upstream("main", main)
+        .upstream("calm", calm)
         .upstream_with("down", &[Upstream::nowhere()], "")
         .toml("[plugins.rogue]\nconfig = { hook = \"on-request\", fault = \"none\" }\n")
         .toml("[plugins.gate]\nconfig = { keys = { key = \"acme\" } }\n")
-        .toml(&route("beside", "\"gate\"", "\"main\""))
+        .toml(&route("beside", "\"gate\"", "\"calm\""))
         .toml(toml)
         .start()
         .await
@@ -215,23 +238,36 @@ async fn start(main: &Upstream, toml: &str) -> Gateway {
 
 #[tokio::test]
 async fn every_fault_in_every_hook_costs_its_exchange_one_answer_and_nothing_else() {
-    let mut count = 0;
+    let (mut count, mut innocent) = (0, 0);
     for hook in HOOKS {
         let cases = hook.cases();
         let main = Upstream::fixed(200, &[], "answer");
+        let calm = Upstream::fixed(200, &[], "answer");
         let toml: String = cases.iter().map(|case| case.toml(&main)).collect();
-        let gateway = start(&main, &toml).await;
+        let gateway = start(&main, &calm, &toml).await;
+        let load = load(&gateway).start();
         for case in &cases {
             if let Err(what) = check(&gateway, &main, case).await {
                 panic!("{} {}: {what}", hook.name, case.name());
             }
             count += 1;
         }
+        let report = load.stop().await;
+        report.expect_no_failure();
+        innocent += report.requests;
+        let slow = report.slower_than(BUDGET);
+        assert_eq!(
+            slow, 0,
+            "{}: requests beside that took over {BUDGET:?}",
+            hook.name
+        );
         gateway.shutdown().await;
     }
     #[expect(clippy::print_stdout, reason = "how much was tried is worth a look")]
     {
-        println!("{count} combinations of hook, fault, policy and way of calling");
+        println!(
+            "{count} combinations of hook, fault, policy and way of calling, beside {innocent} requests"
+        );
     }
     // Nine faults in five hooks, eight in `on-error`, six in `on-finish`, seven in `balancer`; each four times.
     assert_eq!(count, (9 * 5 + 8 + 6 + 7) * 4);
@@ -288,16 +324,15 @@ async fn check(gateway: &Gateway, main: &Upstream, case: &Case) -> Result<(), St
         return Err(format!("status: {entry}"));
     }
 
-    // The next request and the other routes work.
+    // The next request works, and soon. What the other routes answer, the load looks at.
+    let begun = Instant::now();
     let answer = gateway.send(&request(&name)).await;
+    let took = begun.elapsed();
     if !hook.is_well(&answer) {
         return Err(format!("the next request: {answer:?}"));
     }
-    let answer = gateway
-        .send(&Request::get("/beside").header("x-api-key", "key"))
-        .await;
-    if !is_whole(&answer) {
-        return Err(format!("the route beside: {answer:?}"));
+    if took > RECOVERY {
+        return Err(format!("the next request was answered after {took:?}"));
     }
     Ok(())
 }
@@ -312,7 +347,8 @@ async fn without_a_fault_the_edits_stay() {
             entry(hook, hook, "none", "") + &route(hook, &format!("\"trace\", \"{hook}\""), "\"main\"")
         })
         .collect();
-    let gateway = start(&main, &toml).await;
+    let calm = Upstream::fixed(200, &[], "answer");
+    let gateway = start(&main, &calm, &toml).await;
     for hook in hooks {
         let seen = main.requests().len();
         let answer = gateway.send(&bad(request(hook))).await;
